@@ -1,0 +1,51 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/coreos/go-systemd/v22/daemon"
+	"golang.org/x/sys/unix"
+)
+
+// notify tells the service manager (sd_notify(3)); without one it does nothing.
+func notify(log *slog.Logger, state string) {
+	if _, err := daemon.SdNotify(false, state); err != nil {
+		log.Warn("telling systemd failed", "err", err)
+	}
+}
+
+// monotonic is the time that RELOADING=1 must bear for Type=notify-reload
+// (systemd.service(5)).
+func monotonic() string {
+	var t unix.Timespec
+	if err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &t); err != nil {
+		return ""
+	}
+	return fmt.Sprintf("MONOTONIC_USEC=%d", t.Nano()/1000)
+}
+
+// watchdog feeds systemd's watchdog, where the unit has one, while alive returns
+// nil. When it does not, systemd kills the process and starts it anew.
+func watchdog(ctx context.Context, alive func() error, log *slog.Logger) {
+	limit, err := daemon.SdWatchdogEnabled(false)
+	if err != nil || limit == 0 {
+		return
+	}
+	tick := time.NewTicker(limit / 3)
+	defer tick.Stop()
+	for {
+		if err := alive(); err != nil {
+			log.Error("the watchdog is not fed", "err", err)
+		} else {
+			notify(log, daemon.SdNotifyWatchdog)
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return
+		}
+	}
+}

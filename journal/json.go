@@ -1,0 +1,125 @@
+package journal
+
+import (
+	"encoding/json"
+	"strconv"
+	"time"
+	"unicode/utf8"
+)
+
+// AppendJSON appends the record as one JSON object on one line, in the form of
+// `journalctl --output=json --all`: values are strings; a value that is not
+// printable UTF-8 is an array of its bytes as numbers; a repeated field is an
+// array of its values; __CURSOR, __REALTIME_TIMESTAMP and __MONOTONIC_TIMESTAMP
+// (microseconds, as strings) come first.
+func (r Record) AppendJSON(b []byte) []byte {
+	b = append(b, `{"__CURSOR":`...)
+	b = AppendJSONValue(b, []byte(r.Cursor()))
+	b = append(b, `,"__REALTIME_TIMESTAMP":"`...)
+	var micros int64
+	if t := r.Time(); !t.IsZero() {
+		micros = t.UnixMicro()
+	}
+	b = strconv.AppendInt(b, micros, 10)
+	b = append(b, `","__MONOTONIC_TIMESTAMP":"`...)
+	b = strconv.AppendInt(b, int64(r.Monotonic()/time.Microsecond), 10)
+	b = append(b, '"')
+	for _, f := range r.grouped() {
+		b = append(b, ',')
+		b = AppendJSONValue(b, f.name)
+		b = append(b, ':')
+		if len(f.more) == 0 {
+			b = AppendJSONValue(b, f.value)
+			continue
+		}
+		b = append(b, '[')
+		b = AppendJSONValue(b, f.value)
+		for _, v := range f.more {
+			b = append(b, ',')
+			b = AppendJSONValue(b, v)
+		}
+		b = append(b, ']')
+	}
+	return append(b, '}')
+}
+
+// MarshalJSON implements json.Marshaler with AppendJSON.
+func (r Record) MarshalJSON() ([]byte, error) { return r.AppendJSON(nil), nil }
+
+var _ json.Marshaler = Record{}
+
+type group struct {
+	name, value []byte
+	more        [][]byte
+}
+
+// grouped puts the values of a repeated field together, in the order of first
+// appearance. Entries have some twenty fields: a scan beats a map.
+func (r Record) grouped() []group {
+	groups := make([]group, 0, 32)
+next:
+	for name, value := range r.Fields() {
+		for i := range groups {
+			if string(groups[i].name) == string(name) {
+				groups[i].more = append(groups[i].more, value)
+				continue next
+			}
+		}
+		groups = append(groups, group{name: name, value: value})
+	}
+	return groups
+}
+
+// AppendJSONValue appends one field value as journalctl would: a string when
+// it is printable UTF-8, else an array of numbers.
+func AppendJSONValue(b, value []byte) []byte {
+	if !printable(value) {
+		b = append(b, '[')
+		for i, c := range value {
+			if i > 0 {
+				b = append(b, ',')
+			}
+			b = strconv.AppendUint(b, uint64(c), 10)
+		}
+		return append(b, ']')
+	}
+	b = append(b, '"')
+	for _, c := range value {
+		switch c {
+		case '"', '\\':
+			b = append(b, '\\', c)
+		case '\n':
+			b = append(b, '\\', 'n')
+		case '\t':
+			b = append(b, '\\', 't')
+		default:
+			b = append(b, c)
+		}
+	}
+	return append(b, '"')
+}
+
+// printable is systemd's utf8_is_printable (src/basic/utf8.c): valid UTF-8, no
+// control characters of the C0 and C1 ranges but tab and newline, and none of
+// Unicode's noncharacters.
+func printable(value []byte) bool {
+	for i := 0; i < len(value); {
+		c := value[i]
+		if c < utf8.RuneSelf {
+			if c < ' ' && c != '\t' && c != '\n' || c == 0x7f {
+				return false
+			}
+			i++
+			continue
+		}
+		r, n := utf8.DecodeRune(value[i:])
+		switch {
+		case r == utf8.RuneError && n == 1,
+			r >= 0x80 && r <= 0x9f,
+			r >= 0xfdd0 && r <= 0xfdef, r&0xfffe == 0xfffe:
+			return false
+		}
+		i += n
+	}
+	return true
+}

@@ -1,0 +1,167 @@
+// Package router is the engine: it reads entries, asks the rules about them, and
+// sees to it that every delivery that comes of it is carried out.
+//
+//	source: journal.Reader -> rules.Matcher -> spool.Append(position, deliveries)
+//	                                             |  one queue per action
+//	worker: spool.Peek -> Destination.Deliver -> spool.Settle
+//
+// The source never waits for a destination, only for room in a queue; the workers
+// never wait for each other. All that matters is in the spool: the process may
+// be killed at any instant, and goes on from there.
+package router
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/journald-router/journald-router/journal"
+	"github.com/journald-router/journald-router/rules"
+	"github.com/journald-router/journald-router/spool"
+)
+
+// Options are what a Router is made of.
+type Options struct {
+	// Spool keeps the position and the queues. The router does not close it.
+	Spool *spool.Spool
+	// Source is the name that the position is kept under.
+	Source string
+	// Open opens the journal at the position, which is "" on the first run. It is
+	// called by the goroutine that reads, again after an error of the reader.
+	Open func(position string) (journal.Reader, error)
+	// Guard tells the program's own entries, which are not routed; nil routes
+	// them too.
+	Guard *Guard
+	// Once ends Run when the reader has come to journal.ErrEnd and the queues of
+	// all actions are empty. There is no Reload then.
+	Once bool
+	// Ready is called once, when the journal is open. It may be nil.
+	Ready func()
+	Log   *slog.Logger
+}
+
+// Routes are the part of the configuration that a reload can change.
+type Routes struct {
+	Rules   *rules.Set
+	Actions []Action
+}
+
+// A Router reads one journal and serves all actions.
+type Router struct {
+	Options
+	first  Routes
+	reload chan Routes
+	routes atomic.Pointer[Routes] // what the source goes by
+	health *health
+	buried atomic.Int64
+	read   chan struct{} // closed when the source has come to its end
+}
+
+// New makes a router. It does nothing before Run.
+func New(o Options, routes Routes) *Router {
+	return &Router{
+		Options: o,
+		first:   routes,
+		reload:  make(chan Routes),
+		health:  newHealth(),
+		read:    make(chan struct{}),
+	}
+}
+
+// Grace is how long a delivery that is under way may go on when the router is
+// stopped or reloaded, before it is broken off and left for later.
+const Grace = 5 * time.Second
+
+// Run reads and delivers until ctx is done, and returns when all that it began
+// has ended, at most Grace and a little later. Being stopped is no error. An
+// error is one that no further try can mend: the journal cannot be opened, the
+// spool cannot be read.
+func (r *Router) Run(ctx context.Context) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	fail := func(err error) { cancel(&failure{err}) }
+	var wg sync.WaitGroup
+	crew := make(map[string]*worker)
+	staff := func(routes Routes) {
+		r.routes.Store(&routes)
+		crew = r.staff(ctx, fail, &wg, crew, routes)
+	}
+	staff(r.first)
+	wg.Go(func() {
+		if err := r.source(ctx); err != nil {
+			fail(err)
+		}
+	})
+	if r.Once {
+		wg.Wait()
+	}
+	for ctx.Err() == nil && !r.Once {
+		select {
+		case routes := <-r.reload:
+			staff(routes)
+		case <-ctx.Done():
+		}
+	}
+	wg.Wait()
+	var failure *failure
+	if errors.As(context.Cause(ctx), &failure) {
+		return failure.error
+	}
+	return nil
+}
+
+// failure tells an error of the router's own from the cause that its caller
+// stopped it for.
+type failure struct{ error }
+
+// Reload changes rules and actions. Deliveries that are under way have Grace to
+// end; the queues are those of the actions with the same names. It returns when
+// Run has taken the routes over, or with the error of ctx.
+func (r *Router) Reload(ctx context.Context, routes Routes) error {
+	select {
+	case r.reload <- routes:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("reload: %w", context.Cause(ctx))
+	}
+}
+
+// staff stops the workers of the old crew, and starts one for each action. An
+// action's new worker waits for the old one of the same name: a queue has one
+// worker at a time.
+func (r *Router) staff(ctx context.Context, fail func(error), wg *sync.WaitGroup, old map[string]*worker, routes Routes) map[string]*worker {
+	for _, w := range old {
+		w.stop()
+	}
+	crew := make(map[string]*worker)
+	for _, a := range routes.Actions {
+		w, before := r.newWorker(ctx, a), old[a.Name]
+		crew[a.Name] = w
+		wg.Go(func() {
+			if before != nil {
+				<-before.ended
+			}
+			if err := w.run(); err != nil {
+				fail(err)
+			}
+		})
+	}
+	for _, q := range r.Spool.Queues() {
+		if _, ok := crew[q.Action]; !ok && q.Queued > 0 {
+			r.Log.Warn("a queue has no action of its name in the configuration; its deliveries are kept",
+				"action", q.Action, "queued", q.Queued)
+		}
+	}
+	return crew
+}
+
+// Buried returns how many deliveries have become dead letters since Run began.
+func (r *Router) Buried() int64 { return r.buried.Load() }
+
+// Alive returns nil while every loop of the router turns. Waiting for an entry, a
+// retry, or room is turning; a step that takes far longer than it may is not.
+func (r *Router) Alive() error { return r.health.check() }

@@ -1,0 +1,303 @@
+package router
+
+import (
+	"context"
+	"errors"
+	"io"
+	"runtime"
+	"time"
+
+	"github.com/journald-router/journald-router/journal"
+	"github.com/journald-router/journald-router/rules"
+	"github.com/journald-router/journald-router/spool"
+)
+
+// Limits of one transaction. Whatever matches is appended as soon as the reader
+// has caught up, so that they count only behind a backlog.
+const (
+	batchEntries = 500
+	batchBytes   = 1 << 20
+	batchScanned = 20_000
+)
+
+// saveEvery is how often a position that moved without a match is saved.
+const saveEvery = time.Second
+
+// readLimit is how long reading one batch, or one append, may take before the
+// loop counts as stuck.
+const readLimit = 2 * time.Minute
+
+// source reads the journal until ctx is done or, with Once, until its end. The
+// error of the first opening is final: it tells the user what to do. Later ones
+// are logged, and the journal opened again.
+func (r *Router) source(ctx context.Context) error {
+	// libsystemd wants one thread for the life of a handle (sd_journal_open(3)).
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	step := r.health.join()
+	defer step.leave()
+	retry := Retry{Min: time.Second, Max: time.Minute}
+	for failures := 0; ; {
+		step.begin("opening the journal", readLimit)
+		s, err := r.openStream(step)
+		if err != nil && failures == 0 {
+			return err
+		}
+		if err == nil {
+			if failures == 0 && r.Ready != nil {
+				r.Ready()
+			}
+			err = errors.Join(s.run(ctx), s.reader.Close())
+			if s.moved {
+				failures = 0
+			}
+			if ctx.Err() != nil {
+				return nil
+			}
+			if errors.Is(err, journal.ErrEnd) {
+				close(r.read)
+				return nil
+			}
+		}
+		failures++
+		wait := retry.backoff(failures)
+		r.Log.Error("reading the journal failed; it will be opened again", "err", err, "wait", wait)
+		step.wait()
+		if !sleep(ctx, wait) {
+			return nil
+		}
+	}
+}
+
+// stream is one opening of the journal.
+type stream struct {
+	*Router
+	step    *step
+	reader  journal.Reader
+	routes  *Routes
+	matcher *rules.Matcher
+	matches []rules.Match
+
+	moved bool      // an entry was read
+	dirty bool      // the position has moved since it was saved
+	saved time.Time // when the position was saved
+}
+
+func (r *Router) openStream(step *step) (*stream, error) {
+	position, err := r.Spool.Position(r.Source)
+	if err != nil {
+		return nil, err
+	}
+	reader, err := r.Open(position)
+	if err != nil {
+		return nil, err
+	}
+	s := &stream{Router: r, step: step, reader: reader}
+	if position != "" {
+		return s, nil
+	}
+	// On the first run the place to begin at is kept before anything is read: else
+	// what is logged before the first save would be lost with the process.
+	if position, err = reader.Cursor(); err == nil {
+		err = r.Spool.Append(r.Source, position, nil)
+	}
+	if err != nil {
+		reader.Close()
+		return nil, err
+	}
+	return s, nil
+}
+
+// run reads until an error, which is the reader's or that of ctx.
+func (s *stream) run(ctx context.Context) error {
+	for ctx.Err() == nil {
+		s.step.begin("reading the journal", readLimit)
+		batch, end := s.batch()
+		due := s.dirty && (end == journal.ErrEnd || time.Since(s.saved) >= saveEvery)
+		if len(batch) > 0 || due {
+			if err := s.commit(ctx, batch, end); err != nil {
+				return err
+			}
+		}
+		switch end {
+		case nil:
+		case journal.ErrEnd:
+			return end
+		case io.EOF:
+			if err := s.wait(ctx); err != nil {
+				return err
+			}
+		default:
+			return end
+		}
+	}
+	if s.dirty {
+		return s.savePosition()
+	}
+	return nil
+}
+
+// wait returns when there may be an entry, or when the position is due to be
+// saved. The error is the reader's; a ctx that is done is noticed by the caller.
+func (s *stream) wait(ctx context.Context) error {
+	s.step.wait()
+	bounded := ctx
+	if s.dirty {
+		var cancel context.CancelFunc
+		bounded, cancel = context.WithDeadline(ctx, s.saved.Add(saveEvery))
+		defer cancel()
+	}
+	if err := s.reader.Wait(bounded); err != nil && bounded.Err() == nil {
+		return err
+	}
+	return nil
+}
+
+// batch reads on until there is enough for one transaction. The error tells why
+// it stopped earlier; what was read before it is good.
+func (s *stream) batch() (batch []spool.Routed, err error) {
+	if routes := s.Router.routes.Load(); routes != s.routes {
+		s.routes = routes
+		s.reader.Keep(routes.Rules.Fields())
+		s.matcher = routes.Rules.Matcher()
+	}
+	size := 0
+	for scanned := 0; scanned < batchScanned && len(batch) < batchEntries && size < batchBytes; scanned++ {
+		e, err := s.reader.Next()
+		if err != nil {
+			return batch, err
+		}
+		s.moved, s.dirty = true, true
+		s.matches = s.matcher.Match(e, s.matches[:0])
+		if len(s.matches) == 0 {
+			continue
+		}
+		record, err := e.Record()
+		if err != nil {
+			return batch, &recordError{err}
+		}
+		if s.Guard != nil && s.Guard.Own(record) {
+			continue
+		}
+		batch = append(batch, spool.Routed{Record: record, To: targets(s.matches)})
+		size += len(record.Packed())
+	}
+	return batch, nil
+}
+
+func targets(matches []rules.Match) []spool.Target {
+	var to []spool.Target
+	for _, m := range matches {
+		for _, action := range m.Rule.Actions {
+			to = append(to, spool.Target{Action: action, Rule: m.Rule.Name, Value: m.Value, Strip: m.Strip, Captures: m.Captures})
+		}
+	}
+	return to
+}
+
+// recordError means that the reader stands on an entry that matched but could
+// not be copied: the position must not be saved as having passed it.
+type recordError struct{ error }
+
+// savePosition stores how far was read, on the way out.
+func (s *stream) savePosition() error {
+	position, err := s.reader.Cursor()
+	if err != nil {
+		return err
+	}
+	return s.Spool.Append(s.Source, position, nil)
+}
+
+// commit appends the batch and the position behind it, once there is room. end
+// is what ended the batch. It tries until that succeeds or ctx is done: a full
+// disk is waited for.
+func (s *stream) commit(ctx context.Context, batch []spool.Routed, end error) error {
+	position, err := s.reader.Cursor()
+	var failed *recordError
+	if errors.As(end, &failed) {
+		if len(batch) == 0 {
+			return end
+		}
+		position, err = batch[len(batch)-1].Record.Cursor(), nil
+	}
+	if err != nil {
+		return err
+	}
+	if err := s.room(ctx, batch); err != nil {
+		return err
+	}
+	retry := Retry{Min: 100 * time.Millisecond, Max: 10 * time.Second}
+	for failures := 1; ; failures++ {
+		s.step.begin("appending to the spool", readLimit)
+		err := s.Spool.Append(s.Source, position, batch)
+		if err == nil {
+			s.dirty, s.saved = false, time.Now()
+			return nil
+		}
+		wait := retry.backoff(failures)
+		s.Log.Error("reading has stopped until the spool can be written", "err", err, "wait", wait)
+		s.step.wait()
+		if !sleep(ctx, wait) {
+			return ctx.Err()
+		}
+	}
+}
+
+// room waits until no queue that the batch adds to is full. Meanwhile the reader
+// lets go of files that the journal has deleted.
+func (s *stream) room(ctx context.Context, batch []spool.Routed) error {
+	full := ""
+	for {
+		freed := s.Spool.Freed()
+		name := s.fullQueue(batch)
+		if name == "" {
+			if full != "" {
+				s.Log.Info("reading goes on: there is room in the queue again", "action", full)
+			}
+			return nil
+		}
+		if full == "" {
+			s.Log.Warn("reading has stopped: a queue is full, and the journal keeps what comes", "action", name)
+		}
+		full = name
+		s.step.wait()
+		select {
+		case <-freed:
+		case <-time.After(time.Second):
+			if p, ok := s.reader.(interface{ Process() error }); ok {
+				if err := p.Process(); err != nil {
+					return err
+				}
+			}
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+func (s *stream) fullQueue(batch []spool.Routed) string {
+	needed := make(map[string]bool)
+	for _, e := range batch {
+		for _, t := range e.To {
+			needed[t.Action] = true
+		}
+	}
+	for _, a := range s.routes.Actions {
+		if needed[a.Name] && s.Spool.Queue(a.Name).Status().Bytes >= a.MaxBytes {
+			return a.Name
+		}
+	}
+	return ""
+}
+
+// sleep waits, and tells whether it was not broken off.
+func sleep(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}

@@ -1,0 +1,406 @@
+package spool
+
+import (
+	"bytes"
+	"cmp"
+	"fmt"
+	"slices"
+	"time"
+
+	bolt "go.etcd.io/bbolt"
+)
+
+// A Queue holds the deliveries of one action, in the order of their entries. It
+// belongs to one worker: Peek, then Settle what was peeked, then Peek again.
+type Queue struct {
+	spool  *Spool
+	action string
+	ready  chan struct{}
+
+	// Guarded by spool.mu.
+	state queueState
+	head  *block // the block that the last Peek began in, when it came from the file
+}
+
+// queueState is what a queue remembers beside its deliveries. It changes in the
+// transactions that change the queue.
+type queueState struct {
+	// Head is the first delivery that is not settled; nothing before it is left.
+	Head place `json:"head"`
+	// Count and Bytes are those of all that is not settled.
+	Count int64 `json:"count"`
+	Bytes int64 `json:"bytes"`
+	// Marks are deliveries from the head on that are settled already, or were
+	// tried in vain.
+	Marks []mark `json:"marks,omitempty"`
+	// FailingSince is the first of the failures that no success came after.
+	FailingSince time.Time `json:"failing_since,omitzero"`
+	// NotBefore is when the next try is due.
+	NotBefore time.Time `json:"not_before,omitzero"`
+	// Failures is how many tries have failed in a row.
+	Failures int `json:"failures,omitempty"`
+	// LastError is the last failure in words.
+	LastError string `json:"last_error,omitempty"`
+}
+
+type mark struct {
+	place
+	Settled  bool `json:"settled,omitempty"`
+	Attempts int  `json:"attempts,omitempty"`
+}
+
+func comparePlaces(a, b place) int {
+	return cmp.Or(cmp.Compare(a.Block, b.Block), cmp.Compare(a.Item, b.Item))
+}
+
+func newQueue(s *Spool, action string) *Queue {
+	return &Queue{spool: s, action: action, ready: make(chan struct{}, 1)}
+}
+
+// Queue returns the queue of an action; one that the spool has never seen is
+// empty.
+func (s *Spool) Queue(action string) *Queue {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	q := s.queues[action]
+	if q == nil {
+		q = newQueue(s, action)
+		s.queues[action] = q
+	}
+	return q
+}
+
+// A QueueStatus is how a queue stands.
+type QueueStatus struct {
+	Action string
+	// Queued and Bytes are how many deliveries wait, and the bytes of their
+	// entries.
+	Queued, Bytes int64
+	// FailingSince, NotBefore, Failures and LastError tell of a destination that
+	// fails; they are zero for one that works.
+	FailingSince, NotBefore time.Time
+	Failures                int
+	LastError               string
+}
+
+// Queues returns the status of every queue that the spool knows, by name.
+func (s *Spool) Queues() []QueueStatus {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var all []QueueStatus
+	for _, q := range s.queues {
+		all = append(all, q.statusLocked())
+	}
+	slices.SortFunc(all, func(a, b QueueStatus) int { return cmp.Compare(a.Action, b.Action) })
+	return all
+}
+
+// Freed returns a channel that is closed when some queue has got smaller.
+func (s *Spool) Freed() <-chan struct{} {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.freed
+}
+
+// Status tells how the queue stands.
+func (q *Queue) Status() QueueStatus {
+	q.spool.mu.Lock()
+	defer q.spool.mu.Unlock()
+	return q.statusLocked()
+}
+
+func (q *Queue) statusLocked() QueueStatus {
+	return QueueStatus{
+		Action: q.action, Queued: q.state.Count, Bytes: q.state.Bytes,
+		FailingSince: q.state.FailingSince, NotBefore: q.state.NotBefore,
+		Failures: q.state.Failures, LastError: q.state.LastError,
+	}
+}
+
+// Ready receives a value when deliveries were appended since it last did.
+func (q *Queue) Ready() <-chan struct{} { return q.ready }
+
+func (q *Queue) wake() {
+	select {
+	case q.ready <- struct{}{}:
+	default:
+	}
+}
+
+// snapshot copies the state, so that a transaction can prepare the next one.
+func (q *Queue) snapshot() queueState {
+	q.spool.mu.Lock()
+	defer q.spool.mu.Unlock()
+	state := q.state
+	state.Marks = slices.Clone(state.Marks)
+	return state
+}
+
+// peekBytes bounds the records of one batch, so that a few huge entries do not
+// become one enormous call.
+const peekBytes = 8 << 20
+
+// Peek returns the first deliveries that are not settled, at least one and at
+// most limit, or none if the queue is empty.
+func (q *Queue) Peek(limit int) ([]Delivery, error) {
+	state := q.snapshot()
+	if state.Count == 0 {
+		return nil, nil
+	}
+	var batch []Delivery
+	size := 0
+	err := q.spool.db.View(func(tx *bolt.Tx) error {
+		bucket := tx.Bucket(bucketQueues).Bucket([]byte(q.action))
+		if bucket == nil {
+			return fmt.Errorf("the queue is missing")
+		}
+		c := bucket.Cursor()
+		for key, value := c.Seek(blockKey(state.Head.Block)); key != nil; key, value = c.Next() {
+			b, err := q.block(tx, key, value, len(batch) == 0)
+			if err != nil {
+				return err
+			}
+			for i, it := range b.items[q.action] {
+				at := place{b.number, i}
+				m, _ := state.mark(at)
+				if comparePlaces(at, state.Head) < 0 || m.Settled {
+					continue
+				}
+				if it.record >= len(b.records) {
+					return fmt.Errorf("block %d has no record %d", b.number, it.record)
+				}
+				r := b.records[it.record]
+				if size += len(r.Packed()); len(batch) > 0 && size > peekBytes {
+					return nil
+				}
+				batch = append(batch, Delivery{
+					ID:     DeliveryID(r.Cursor(), it.rule, q.action),
+					Action: q.action, Rule: it.rule, Value: it.value, Strip: it.strip, Captures: it.captures,
+					Record: r, QueuedAt: b.queuedAt, Attempts: m.Attempts, at: at,
+				})
+				if len(batch) >= limit {
+					return nil
+				}
+			}
+		}
+		return nil
+	})
+	if err == nil && len(batch) == 0 {
+		err = fmt.Errorf("%d deliveries are counted, but none is there", state.Count)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read queue of action %q from spool %s: %w", q.action, q.spool.path, err)
+	}
+	return batch, nil
+}
+
+// block finds a block in memory, or reads it. The queue keeps the one that its
+// head is in: with a batch of 1 it is asked for again and again.
+func (q *Queue) block(tx *bolt.Tx, key, items []byte, head bool) (*block, error) {
+	number, err := blockNumber(key)
+	if err != nil {
+		return nil, err
+	}
+	s := q.spool
+	s.mu.Lock()
+	b := s.recent.get(number)
+	if b == nil && q.head != nil && q.head.number == number {
+		b = q.head
+	}
+	s.mu.Unlock()
+	if b != nil {
+		return b, nil
+	}
+	if b, err = decodeRecords(number, bytes.Clone(tx.Bucket(bucketBlocks).Get(key))); err == nil {
+		b.items[q.action], err = decodeItems(items)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("block %d: %w", number, err)
+	}
+	if head {
+		s.mu.Lock()
+		q.head = b
+		s.mu.Unlock()
+	}
+	return b, nil
+}
+
+// A Fate is what becomes of a delivery after a try.
+type Fate int
+
+const (
+	// Retry leaves the delivery in the queue, with one attempt more.
+	Retry Fate = iota
+	// Accepted takes it out of the queue: the destination has it.
+	Accepted
+	// Rejected makes it a dead letter: the destination will never take it.
+	Rejected
+	// GivenUp makes it a dead letter: its time has run out. Unlike a Rejected one
+	// it is no sign of life from the destination.
+	GivenUp
+)
+
+// An Outcome is the fate of one peeked delivery, and why.
+type Outcome struct {
+	Fate Fate
+	// Untried says that the delivery itself was not tried this time: it counts as
+	// no attempt and, with Retry, as no failure.
+	Untried bool
+	// Cause is the failure in words that may be stored and shown: without
+	// secrets. It is empty for an accepted delivery.
+	Cause string
+	// Text is what was, or would have been, sent. A dead letter keeps it.
+	Text string
+}
+
+// Settle stores, in one transaction, what became of the deliveries of the last
+// Peek; outcomes are in its order. Accepted and buried ones leave the queue. If
+// any is left, the next try is due at notBefore. After an error nothing has
+// changed: the deliveries will be peeked again.
+func (q *Queue) Settle(batch []Delivery, outcomes []Outcome, notBefore time.Time) error {
+	if len(batch) == 0 {
+		return nil
+	}
+	s := q.spool
+	return s.update("settle", func(tx *bolt.Tx) (func(), error) {
+		state, now := q.snapshot(), time.Now()
+		failed, answered := false, false
+		for i, d := range batch {
+			o := outcomes[i]
+			failed = failed || o.Fate == Retry && !o.Untried || o.Fate == GivenUp
+			answered = answered || o.Fate == Accepted || o.Fate == Rejected
+			if o.Fate == Retry {
+				if !o.Untried {
+					state.attempted(d.at)
+					state.LastError = o.Cause
+				}
+				continue
+			}
+			state.settled(d)
+			if o.Fate == Accepted {
+				continue
+			}
+			letter := Letter{Delivery: d, BuriedAt: now, Cause: o.Cause, Sent: o.Text}
+			if !o.Untried {
+				letter.Attempts++
+			}
+			if err := putLetter(tx, letter); err != nil {
+				return nil, err
+			}
+		}
+		switch {
+		case !failed:
+			state.FailingSince, state.NotBefore, state.Failures, state.LastError = time.Time{}, time.Time{}, 0, ""
+		case answered || state.FailingSince.IsZero():
+			state.FailingSince, state.NotBefore, state.Failures = now, notBefore, 1
+		default:
+			state.NotBefore = notBefore
+			state.Failures++
+		}
+		gone, err := q.advance(tx, &state)
+		if err != nil {
+			return nil, err
+		}
+		if err := putState(tx, q.action, state); err != nil {
+			return nil, err
+		}
+		return func() {
+			q.state = state
+			if q.head != nil && q.head.number < state.Head.Block {
+				q.head = nil
+			}
+			for _, number := range gone {
+				s.recent.drop(number)
+			}
+			close(s.freed)
+			s.freed = make(chan struct{})
+		}, nil
+	})
+}
+
+// advance moves the head over what is settled, and removes the blocks that it
+// leaves; those that no other queue needs are returned.
+func (q *Queue) advance(tx *bolt.Tx, state *queueState) (gone []uint64, err error) {
+	bucket := tx.Bucket(bucketQueues).Bucket([]byte(q.action))
+	for {
+		if m, ok := state.mark(state.Head); ok && m.Settled {
+			state.Marks = state.Marks[1:]
+			state.Head.Item++
+			continue
+		}
+		key, value := bucket.Cursor().Seek(blockKey(state.Head.Block))
+		if key == nil {
+			return gone, nil
+		}
+		number, err := blockNumber(key)
+		if err != nil {
+			return nil, err
+		}
+		if number > state.Head.Block {
+			state.Head = place{Block: number}
+			continue
+		}
+		n, err := countItems(value)
+		if err != nil {
+			return nil, fmt.Errorf("block %d: %w", number, err)
+		}
+		if state.Head.Item < n {
+			return gone, nil
+		}
+		key = bytes.Clone(key)
+		if err := bucket.Delete(key); err != nil {
+			return nil, err
+		}
+		state.Head = place{Block: number + 1}
+		if !wanted(tx, key) {
+			if err := tx.Bucket(bucketBlocks).Delete(key); err != nil {
+				return nil, err
+			}
+			gone = append(gone, number)
+		}
+	}
+}
+
+// wanted tells whether any queue still has deliveries in the block.
+func wanted(tx *bolt.Tx, key []byte) bool {
+	queues := tx.Bucket(bucketQueues)
+	c := queues.Cursor()
+	for action, _ := c.First(); action != nil; action, _ = c.Next() {
+		if queues.Bucket(action).Get(key) != nil {
+			return true
+		}
+	}
+	return false
+}
+
+func (st *queueState) find(at place) (int, bool) {
+	return slices.BinarySearchFunc(st.Marks, at, func(m mark, at place) int { return comparePlaces(m.place, at) })
+}
+
+func (st *queueState) mark(at place) (mark, bool) {
+	if i, ok := st.find(at); ok {
+		return st.Marks[i], true
+	}
+	return mark{}, false
+}
+
+// marked returns the mark of a place, made if need be.
+func (st *queueState) marked(at place) *mark {
+	i, ok := st.find(at)
+	if !ok {
+		st.Marks = slices.Insert(st.Marks, i, mark{place: at})
+	}
+	return &st.Marks[i]
+}
+
+func (st *queueState) attempted(at place) { st.marked(at).Attempts++ }
+
+func (st *queueState) settled(d Delivery) {
+	m := st.marked(d.at)
+	if m.Settled {
+		return
+	}
+	m.Settled, m.Attempts = true, 0
+	st.Count--
+	st.Bytes -= int64(len(d.Record.Packed()))
+}

@@ -1,0 +1,282 @@
+// Package spool keeps, in one bbolt file, all that must not be forgotten: how
+// far each journal has been read, the deliveries that wait for their action,
+// and the dead letters.
+//
+// The guarantee of the whole program is one transaction here. Append stores
+// the position up to which the journal was read together with the deliveries
+// that the reading produced, so that a position always means: everything up to
+// here is decided, or is in a queue. Settle takes deliveries out of a queue,
+// or puts off the next try, in one transaction too.
+//
+// The file holds:
+//
+//	meta       version; the invocations of the program's unit
+//	positions  source -> cursor, or journal.Head
+//	blocks     number -> the entries of one Append, each stored once, however
+//	           many queues they are in
+//	queues     action -> bucket: block's number -> which of its entries, by which rule
+//	states     action -> where the queue's head is, its size, its retries (JSON)
+//	dead       time of burial and id -> letter
+//
+// Block numbers only grow, so the order of the keys is the order of the entries.
+package spool
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"runtime/debug"
+	"slices"
+	"sync"
+	"time"
+
+	bolt "go.etcd.io/bbolt"
+	bolterrors "go.etcd.io/bbolt/errors"
+)
+
+// File is the name of the spool in the state directory.
+const File = "spool.db"
+
+// version is that of the file's layout. A file of another version is refused.
+const version = "1"
+
+var (
+	// ErrLocked means that another process has the spool open.
+	ErrLocked = errors.New("in use by another journald-router")
+	// ErrCorrupt means that the file is no spool, or a damaged one. It is left
+	// as it is.
+	ErrCorrupt = errors.New("not a sound spool")
+)
+
+var (
+	bucketMeta      = []byte("meta")
+	bucketPositions = []byte("positions")
+	bucketBlocks    = []byte("blocks")
+	bucketQueues    = []byte("queues")
+	bucketStates    = []byte("states")
+	bucketDead      = []byte("dead")
+
+	allBuckets = [][]byte{bucketMeta, bucketPositions, bucketBlocks, bucketQueues, bucketStates, bucketDead}
+
+	keyVersion     = []byte("version")
+	keyInvocations = []byte("invocations")
+)
+
+// A Spool is an open spool file. Its methods may be called by any goroutine.
+type Spool struct {
+	db   *bolt.DB
+	path string
+
+	// write is held through each changing transaction: bbolt has one writer
+	// anyway, and what is in memory must change in the same order.
+	write sync.Mutex
+
+	mu     sync.Mutex // guards what follows, and every Queue's fields
+	queues map[string]*Queue
+	recent recentBlocks
+	freed  chan struct{} // closed, and made anew, when a queue got smaller
+}
+
+// Open opens the spool in the state directory, and makes a new one where there
+// is none. The error is ErrLocked or ErrCorrupt where one of these is the cause;
+// a damaged file is never replaced.
+func Open(dir string) (*Spool, error) {
+	path := filepath.Join(dir, File)
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, fmt.Errorf("open spool: make state directory: %w", err)
+	}
+	if _, err := os.Lstat(path); errors.Is(err, fs.ErrNotExist) {
+		if err := create(path); err != nil {
+			return nil, fmt.Errorf("open spool: %w", err)
+		}
+	}
+	return OpenExisting(dir)
+}
+
+// OpenExisting is Open for one who only wants to look: it makes nothing.
+func OpenExisting(dir string) (*Spool, error) {
+	s, err := open(filepath.Join(dir, File))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("open spool: %w (either the daemon has never run, or the configuration names another state directory)", err)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("open spool: %w", err)
+	}
+	return s, nil
+}
+
+// create makes an empty spool under another name first, so that a file of the
+// right name is always a whole one: bbolt takes an empty file for a new one, and
+// would hide the loss of a spool that something truncated.
+func create(path string) error {
+	temp, err := os.CreateTemp(filepath.Dir(path), File+".new-*")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(temp.Name())
+	temp.Close()
+	db, err := bolt.Open(temp.Name(), 0o600, nil)
+	if err != nil {
+		return err
+	}
+	err = db.Update(func(tx *bolt.Tx) error {
+		for _, name := range allBuckets {
+			if _, err := tx.CreateBucket(name); err != nil {
+				return err
+			}
+		}
+		return tx.Bucket(bucketMeta).Put(keyVersion, []byte(version))
+	})
+	if err := errors.Join(err, db.Close()); err != nil {
+		return err
+	}
+	// Link, not rename: of two routers that start at once, one makes the spool.
+	if err := os.Link(temp.Name(), path); err != nil && !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	d, err := os.Open(filepath.Dir(path))
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}
+
+func open(path string) (s *Spool, err error) {
+	corrupt := func(cause any) error {
+		return fmt.Errorf("%s: %w: %v (nothing was changed; to begin with an empty spool, at the end of the journal, move the file away)", path, ErrCorrupt, cause)
+	}
+	// bbolt maps the file: what a damaged page provokes is a panic, or a fault.
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
+	defer func() {
+		if p := recover(); p != nil {
+			s, err = nil, corrupt(p)
+		}
+	}()
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, err
+	}
+	if !info.Mode().IsRegular() || info.Size() == 0 {
+		return nil, corrupt("an empty file, or no file at all")
+	}
+	db, err := bolt.Open(path, 0o600, &bolt.Options{Timeout: 200 * time.Millisecond, FreelistType: bolt.FreelistMapType})
+	switch {
+	case errors.Is(err, bolterrors.ErrTimeout):
+		return nil, fmt.Errorf("%s: %w", path, ErrLocked)
+	case errors.Is(err, fs.ErrPermission):
+		return nil, err
+	case err != nil:
+		return nil, corrupt(err)
+	}
+	s = &Spool{db: db, path: path, queues: make(map[string]*Queue), freed: make(chan struct{})}
+	if err := s.load(); err != nil {
+		db.Close()
+		return nil, corrupt(err)
+	}
+	return s, nil
+}
+
+// load checks the version and reads the state of every queue. The blocks stay
+// where they are.
+func (s *Spool) load() error {
+	return s.db.View(func(tx *bolt.Tx) error {
+		if have, need := s.fileSize(), tx.Size(); have < need {
+			return fmt.Errorf("it has %d bytes of %d", have, need)
+		}
+		for _, name := range allBuckets {
+			if tx.Bucket(name) == nil {
+				return fmt.Errorf("bucket %q is missing", name)
+			}
+		}
+		if v := tx.Bucket(bucketMeta).Get(keyVersion); string(v) != version {
+			return fmt.Errorf("its layout is version %q, this program knows version %q", v, version)
+		}
+		return tx.Bucket(bucketStates).ForEach(func(action, value []byte) error {
+			q := newQueue(s, string(action))
+			if err := json.Unmarshal(value, &q.state); err != nil {
+				return fmt.Errorf("state of queue %q: %w", action, err)
+			}
+			s.queues[q.action] = q
+			return nil
+		})
+	})
+}
+
+func (s *Spool) fileSize() int64 {
+	info, err := os.Stat(s.path)
+	if err != nil {
+		return 0
+	}
+	return info.Size()
+}
+
+// Close releases the file. No other method may be called during or after it.
+func (s *Spool) Close() error {
+	if err := s.db.Close(); err != nil {
+		return fmt.Errorf("close spool: %w", err)
+	}
+	return nil
+}
+
+// update is one changing transaction. change returns what is to be done in
+// memory once it is durable; that runs with s.mu held.
+func (s *Spool) update(op string, change func(tx *bolt.Tx) (then func(), err error)) error {
+	s.write.Lock()
+	defer s.write.Unlock()
+	var then func()
+	err := s.db.Update(func(tx *bolt.Tx) (err error) {
+		then, err = change(tx)
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("%s in spool %s: %w", op, s.path, err)
+	}
+	if then != nil {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		then()
+	}
+	return nil
+}
+
+// Position returns where the reading of a source is to go on: a cursor,
+// journal.Head, or "" if the source was never read.
+func (s *Spool) Position(source string) (position string, err error) {
+	err = s.db.View(func(tx *bolt.Tx) error {
+		position = string(tx.Bucket(bucketPositions).Get([]byte(source)))
+		return nil
+	})
+	if err != nil {
+		return "", fmt.Errorf("read position of %s from spool: %w", source, err)
+	}
+	return position, nil
+}
+
+// Invocations returns the ids of the last runs of the program under systemd,
+// the given one included, which is remembered. What these logged is the
+// program's own.
+func (s *Spool) Invocations(current string) (ids []string, err error) {
+	const remembered = 64
+	err = s.update("remember invocation", func(tx *bolt.Tx) (func(), error) {
+		meta := tx.Bucket(bucketMeta)
+		if stored := meta.Get(keyInvocations); stored != nil {
+			if err := json.Unmarshal(stored, &ids); err != nil {
+				return nil, err
+			}
+		}
+		if slices.Contains(ids, current) {
+			return nil, nil
+		}
+		ids = append(ids, current)
+		ids = ids[max(0, len(ids)-remembered):]
+		value, err := json.Marshal(ids)
+		if err != nil {
+			return nil, err
+		}
+		return nil, meta.Put(keyInvocations, value)
+	})
+	return ids, err
+}
