@@ -54,7 +54,7 @@ type Routes struct {
 type Router struct {
 	Options
 	first  Routes
-	reload chan Routes
+	reload chan reload
 	routes atomic.Pointer[Routes] // what the source goes by
 	health *health
 	buried atomic.Int64
@@ -66,7 +66,7 @@ func New(o Options, routes Routes) *Router {
 	return &Router{
 		Options: o,
 		first:   routes,
-		reload:  make(chan Routes),
+		reload:  make(chan reload),
 		health:  newHealth(),
 		read:    make(chan struct{}),
 	}
@@ -101,8 +101,9 @@ func (r *Router) Run(ctx context.Context) error {
 	}
 	for ctx.Err() == nil && !r.Once {
 		select {
-		case routes := <-r.reload:
-			staff(routes)
+		case next := <-r.reload:
+			staff(next.Routes)
+			close(next.done)
 		case <-ctx.Done():
 		}
 	}
@@ -118,12 +119,21 @@ func (r *Router) Run(ctx context.Context) error {
 // stopped it for.
 type failure struct{ error }
 
+// reload is a call of Reload; done is closed when the routes hold.
+type reload struct {
+	Routes
+	done chan struct{}
+}
+
 // Reload changes rules and actions. Deliveries that are under way have Grace to
 // end; the queues are those of the actions with the same names. It returns when
-// Run has taken the routes over, or with the error of ctx.
+// Run has taken the routes over: what is read from then on goes by them. The error
+// is that of ctx.
 func (r *Router) Reload(ctx context.Context, routes Routes) error {
+	next := reload{routes, make(chan struct{})}
 	select {
-	case r.reload <- routes:
+	case r.reload <- next:
+		<-next.done
 		return nil
 	case <-ctx.Done():
 		return fmt.Errorf("reload: %w", context.Cause(ctx))

@@ -48,8 +48,8 @@ with 1 if deliveries are left in the spool, or became dead letters.`,
 			if timeout <= 0 {
 				return usageError{errors.New("--timeout must be more than 0")}
 			}
-			d := &daemon{path: o.config, once: once, log: newLogger(cmd.ErrOrStderr())}
-			return d.run(cmd.Context(), timeout)
+			p := &process{path: o.config, once: once, log: newLogger(cmd.ErrOrStderr())}
+			return p.run(cmd.Context(), timeout)
 		},
 	}
 	cmd.Flags().BoolVar(&once, "once", false, "read to the present end, deliver, exit")
@@ -57,9 +57,9 @@ with 1 if deliveries are left in the spool, or became dead letters.`,
 	return cmd
 }
 
-// daemon is one run of the program: the engine, and what connects it to systemd
+// process is one run of the program: the engine, and what connects it to systemd
 // and to the administrator.
-type daemon struct {
+type process struct {
 	path   string
 	once   bool
 	log    *slog.Logger
@@ -72,44 +72,44 @@ type daemon struct {
 	actions map[string]bool // names, for the control socket
 }
 
-func (d *daemon) run(ctx context.Context, timeout time.Duration) (err error) {
-	if d.config, err = config.Load(d.path, config.Options{}); err != nil {
+func (p *process) run(ctx context.Context, timeout time.Duration) (err error) {
+	if p.config, err = config.Load(p.path, config.Options{}); err != nil {
 		return err
 	}
-	d.notes(d.config)
-	if d.spool, err = spool.Open(d.config.State); err != nil {
+	p.notes(p.config)
+	if p.spool, err = spool.Open(p.config.State); err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, d.spool.Close()) }()
+	defer func() { err = errors.Join(err, p.spool.Close()) }()
 	// The children of exec actions are guarded even where the router's own entries
 	// are wanted: nobody else can tell them apart, but everybody can loop.
-	if d.guard, err = router.NewGuard(d.spool.Invocations); err != nil {
+	if p.guard, err = router.NewGuard(p.spool.Invocations); err != nil {
 		return err
 	}
 	o := router.Options{
-		Spool: d.spool, Source: "journal", Open: d.open, Guard: d.guard,
-		Once: d.once, Ready: d.ready, Log: d.log,
+		Spool: p.spool, Source: "journal", Open: p.open, Guard: p.guard,
+		Once: p.once, Ready: p.ready, Log: p.log,
 	}
-	if d.config.Journal.IncludeOwn {
+	if p.config.Journal.IncludeOwn {
 		o.Guard = nil
 	}
-	d.router = router.New(o, d.routes(d.config))
-	if d.once {
+	p.router = router.New(o, p.routes(p.config))
+	if p.once {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, timeout)
 		defer cancel()
 	}
-	if err := d.serve(ctx); err != nil {
+	if err := p.serve(ctx); err != nil {
 		return err
 	}
-	if d.once {
-		return d.left(timeout)
+	if p.once {
+		return p.left(timeout)
 	}
 	return nil
 }
 
 // serve runs the engine, and beside it all that ends with it.
-func (d *daemon) serve(ctx context.Context) error {
+func (p *process) serve(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	var wg sync.WaitGroup
 	defer wg.Wait()
@@ -117,102 +117,102 @@ func (d *daemon) serve(ctx context.Context) error {
 	hangup := make(chan os.Signal, 1)
 	signal.Notify(hangup, syscall.SIGHUP)
 	defer signal.Stop(hangup)
-	if !d.once {
-		wg.Go(func() { d.reloads(ctx, hangup) })
-		wg.Go(func() { watchdog(ctx, d.router.Alive, d.log) })
+	if !p.once {
+		wg.Go(func() { p.reloads(ctx, hangup) })
+		wg.Go(func() { watchdog(ctx, p.router.Alive, p.log) })
 	}
 	wg.Go(func() {
-		letters := control.Local{Spool: d.spool, HasAction: d.hasAction}
-		if err := control.Serve(ctx, d.config.State, letters); err != nil {
-			d.log.Error("the commands dead and status will not reach this daemon", "err", err)
+		letters := control.Local{Spool: p.spool, HasAction: p.hasAction}
+		if err := control.Serve(ctx, p.config.State, letters); err != nil {
+			p.log.Error("the commands dead and status will not reach this daemon", "err", err)
 		}
 	})
-	stopping := context.AfterFunc(ctx, func() { notify(d.log, "STOPPING=1") })
+	stopping := context.AfterFunc(ctx, func() { notify(p.log, "STOPPING=1") })
 	defer stopping()
-	return d.router.Run(ctx)
+	return p.router.Run(ctx)
 }
 
-func (d *daemon) open(position string) (journal.Reader, error) {
-	j := d.config.Journal
+func (p *process) open(position string) (journal.Reader, error) {
+	j := p.config.Journal
 	return sdjournal.Open(sdjournal.Options{
-		Directory: j.Directory, Namespace: j.Namespace, Start: j.Start, After: position, Once: d.once,
+		Directory: j.Directory, Namespace: j.Namespace, Start: j.Start, After: position, Once: p.once,
 		OnGap: func(g journal.Gap) {
-			d.log.Error("entries of the journal were deleted before they could be read",
+			p.log.Error("entries of the journal were deleted before they could be read",
 				"after", g.After.Format(time.RFC3339), "until", g.Until.Format(time.RFC3339))
 		},
 	})
 }
 
-func (d *daemon) ready() {
-	d.log.Info("reading the journal", "config", strings.Join(d.config.Files, ","), "state", d.config.State,
-		"rules", len(d.config.Rules.Rules()), "actions", len(d.config.Actions))
-	notify(d.log, "READY=1")
+func (p *process) ready() {
+	p.log.Info("reading the journal", "config", strings.Join(p.config.Files, ","), "state", p.config.State,
+		"rules", len(p.config.Rules.Rules()), "actions", len(p.config.Actions))
+	notify(p.log, "READY=1")
 }
 
 // routes makes what the engine needs of a configuration.
-func (d *daemon) routes(c *config.Config) router.Routes {
+func (p *process) routes(c *config.Config) router.Routes {
 	names := make(map[string]bool)
 	for _, a := range c.Actions {
 		names[a.Name] = true
 		if s, ok := a.Destination.(interface{ SetSpawned(func(pid int) func()) }); ok {
-			s.SetSpawned(d.guard.Spawned)
+			s.SetSpawned(p.guard.Spawned)
 		}
 	}
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.actions = names
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.actions = names
 	return router.Routes{Rules: c.Rules, Actions: c.Actions}
 }
 
-func (d *daemon) hasAction(name string) bool {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return d.actions[name]
+func (p *process) hasAction(name string) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.actions[name]
 }
 
-func (d *daemon) notes(c *config.Config) {
+func (p *process) notes(c *config.Config) {
 	for _, note := range c.Notes {
-		d.log.Warn(note.String())
+		p.log.Warn(note.String())
 	}
 }
 
 // reloads takes the configuration anew on each signal.
-func (d *daemon) reloads(ctx context.Context, hangup <-chan os.Signal) {
+func (p *process) reloads(ctx context.Context, hangup <-chan os.Signal) {
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-hangup:
-			notify(d.log, "RELOADING=1\n"+monotonic())
-			d.reload(ctx)
-			notify(d.log, "READY=1")
+			notify(p.log, "RELOADING=1\n"+monotonic())
+			p.reload(ctx)
+			notify(p.log, "READY=1")
 		}
 	}
 }
 
-func (d *daemon) reload(ctx context.Context) {
-	c, err := config.Load(d.path, config.Options{})
+func (p *process) reload(ctx context.Context) {
+	c, err := config.Load(p.path, config.Options{})
 	if err != nil {
 		for line := range strings.Lines(err.Error()) {
-			d.log.Error(strings.TrimSpace(line))
+			p.log.Error(strings.TrimSpace(line))
 		}
-		d.log.Error("the configuration was not reloaded; the old one goes on")
+		p.log.Error("the configuration was not reloaded; the old one goes on")
 		return
 	}
-	d.notes(c)
-	if c.Journal != d.config.Journal || c.State != d.config.State {
-		d.log.Warn("changes to journal and state need a restart; the rest was reloaded")
+	p.notes(c)
+	if c.Journal != p.config.Journal || c.State != p.config.State {
+		p.log.Warn("changes to journal and state need a restart; the rest was reloaded")
 	}
-	if err := d.router.Reload(ctx, d.routes(c)); err == nil {
-		d.log.Info("reloaded", "config", strings.Join(c.Files, ","), "rules", len(c.Rules.Rules()), "actions", len(c.Actions))
+	if err := p.router.Reload(ctx, p.routes(c)); err == nil {
+		p.log.Info("reloaded", "config", strings.Join(c.Files, ","), "rules", len(c.Rules.Rules()), "actions", len(c.Actions))
 	}
 }
 
 // left is the error about what --once could not deliver.
-func (d *daemon) left(timeout time.Duration) error {
+func (p *process) left(timeout time.Duration) error {
 	var queued int64
 	var where []string
-	for _, q := range d.spool.Queues() {
+	for _, q := range p.spool.Queues() {
 		if q.Queued > 0 {
 			queued += q.Queued
 			where = append(where, fmt.Sprintf("%s %d", q.Action, q.Queued))
@@ -222,7 +222,7 @@ func (d *daemon) left(timeout time.Duration) error {
 	if queued > 0 {
 		errs = append(errs, fmt.Errorf("not delivered within %v, kept in the spool: %s (a later run will go on with them)", timeout, strings.Join(where, ", ")))
 	}
-	if n := d.router.Buried(); n > 0 {
+	if n := p.router.Buried(); n > 0 {
 		errs = append(errs, fmt.Errorf("%s: see journald-router dead list", count(int(n), "dead letter")))
 	}
 	return errors.Join(errs...)
