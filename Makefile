@@ -1,0 +1,63 @@
+# make run    see journal lines routed, within a minute
+# make test   everything that can run on this machine
+#
+# Both install what is missing by themselves: Debian packages, with sudo where
+# the user is not root.
+
+SHELL := /bin/bash
+GO ?= go
+BIN := build/journald-router
+RELEASE ?=
+
+# The headers of libsystemd and a C compiler; the rest are the real parts that the
+# tests run on: journald itself, and the tool that forges journals.
+BUILD_DEPS := gcc libc6-dev libsystemd-dev
+TEST_DEPS := $(BUILD_DEPS) systemd systemd-journal-remote
+
+# A private journald takes root, and so do the tests that run one.
+ifneq ($(shell id -u),0)
+EXEC := -exec 'sudo -E env PATH=$(PATH)'
+endif
+
+.PHONY: build
+build:
+	scripts/install-deps $(BUILD_DEPS)
+	$(GO) build -trimpath -ldflags '-X main.release=$(RELEASE)' -o $(BIN) ./cmd/journald-router
+
+.PHONY: run
+run: build
+	scripts/demo
+
+.PHONY: test
+test: test-go test-container
+
+# Everything but the container, with the race detector.
+.PHONY: test-go
+test-go:
+	scripts/install-deps $(TEST_DEPS)
+	$(GO) test -race -timeout 15m $(EXEC) ./...
+
+# A whole machine with systemd as PID 1: docker or podman, whichever is there.
+.PHONY: test-container
+test-container: build
+	scripts/test-container
+
+.PHONY: lint
+lint:
+	scripts/install-deps $(BUILD_DEPS) shellcheck
+	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); \
+		if [ -n "$$unformatted" ]; then echo "gofmt -w is wanted for: $$unformatted" >&2; exit 1; fi
+	$(GO) vet ./...
+	$(GO) vet -tags=container ./test/container
+	$(GO) tool staticcheck ./...
+	shellcheck $$(git ls-files scripts .ci)
+
+# Known vulnerabilities in what is used. It asks the Go vulnerability database.
+.PHONY: vuln
+vuln:
+	scripts/install-deps $(BUILD_DEPS)
+	$(GO) tool govulncheck ./...
+
+.PHONY: clean
+clean:
+	rm -rf build
