@@ -33,7 +33,7 @@ func buried(t *testing.T, dir string) *spool.Spool {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := q.Settle(batch, []spool.Outcome{{Fate: spool.Rejected, Cause: "no", Text: "of " + name}}, time.Time{}); err != nil {
+		if err := q.Settle(batch, []spool.Outcome{{Fate: spool.Rejected, Cause: "no", Text: "of " + name}}, 0); err != nil {
 			t.Fatal(err)
 		}
 	}

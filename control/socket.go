@@ -57,7 +57,12 @@ func Serve(ctx context.Context, dir string, letters Letters) error {
 	go func() {
 		defer close(stopped)
 		<-ctx.Done()
-		server.Close()
+		// The spool is closed when this returns: who still uses it is waited for.
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 3*time.Second)
+		defer cancel()
+		if server.Shutdown(ctx) != nil {
+			server.Close()
+		}
 	}()
 	err = server.Serve(listener)
 	if ctx.Err() == nil {

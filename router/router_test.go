@@ -348,7 +348,7 @@ func TestDeadDestinationDelaysNoOther(t *testing.T) {
 		// The time limit makes it a failure like others.
 		time.Sleep(action.DefaultTimeout + time.Millisecond)
 		synctest.Wait()
-		if s := r.spool.Queue("a").Status(); s.Failures != 1 || !strings.Contains(s.LastError, "30s") {
+		if s := r.spool.Queue("a").Status(); s.Failures.Count != 1 || !strings.Contains(s.Failures.Error, "30s") {
 			t.Errorf("the hanging action: %+v", s)
 		}
 		r.stop()
@@ -445,7 +445,7 @@ func TestStopIsNoAttempt(t *testing.T) {
 		r.start()
 		r.want(hangs, "1", "2")
 		r.want(slow, "1", "2")
-		if s := r.spool.Queue("a").Status(); s.Failures != 0 || strings.Contains(r.log.String(), "delivery failed") {
+		if s := r.spool.Queue("a").Status(); s.Failures.Count != 0 || strings.Contains(r.log.String(), "delivery failed") {
 			t.Errorf("being stopped counted as a failure: %+v\n%s", s, &r.log)
 		}
 		r.stop()
@@ -523,8 +523,20 @@ func TestFullQueueStopsTheReader(t *testing.T) {
 		if err := r.router.Alive(); err != nil {
 			t.Errorf("waiting for room counts as stuck: %v", err)
 		}
-		close(open)
+		// A reload may take the limit away.
+		routes := r.routes
+		routes.Actions = slices.Clone(routes.Actions)
+		routes.Actions[0].MaxBytes = 1000
+		if err := r.router.Reload(t.Context(), routes); err != nil {
+			t.Fatal(err)
+		}
 		time.Sleep(time.Minute)
+		synctest.Wait()
+		if n := r.spool.Queue("a").Status().Queued; n != 2 {
+			t.Errorf("%d queued after the limit was raised, want 2", n)
+		}
+		close(open)
+		time.Sleep(10 * time.Minute)
 		r.want(d, "1", "2")
 		if n := strings.Count(r.log.String(), "a queue is full"); n != 1 {
 			t.Errorf("the full queue was told of %d times, want once:\n%s", n, &r.log)

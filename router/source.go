@@ -275,6 +275,8 @@ func (s *stream) room(ctx context.Context, batch []spool.Routed) error {
 	}
 }
 
+// fullQueue goes by the limits of the moment: a reload may have raised one, or
+// taken the action away, whose queue nothing will empty.
 func (s *stream) fullQueue(batch []spool.Routed) string {
 	needed := make(map[string]bool)
 	for _, e := range batch {
@@ -282,7 +284,7 @@ func (s *stream) fullQueue(batch []spool.Routed) string {
 			needed[t.Action] = true
 		}
 	}
-	for _, a := range s.routes.Actions {
+	for _, a := range s.Router.routes.Load().Actions {
 		if needed[a.Name] && s.Spool.Queue(a.Name).Status().Bytes >= a.MaxBytes {
 			return a.Name
 		}

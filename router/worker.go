@@ -70,7 +70,7 @@ func (w *worker) run() error {
 			continue
 		}
 		w.step.wait()
-		if !sleep(w.ctx, time.Until(status.NotBefore)) {
+		if !sleep(w.ctx, status.Failures.Due(time.Now())) {
 			return nil
 		}
 		outcomes, wait := w.try(batch, status)
@@ -90,7 +90,7 @@ func (w *worker) run() error {
 // batchLimit is how many deliveries to try at once: while a destination fails,
 // one has to find out whether it still does.
 func (w *worker) batchLimit(status spool.QueueStatus) int {
-	if status.Failures > 0 {
+	if status.Failures.Count > 0 {
 		return 1
 	}
 	return w.limit
@@ -142,7 +142,7 @@ func (w *worker) try(batch []spool.Delivery, status spool.QueueStatus) (outcomes
 			o.Fate, o.Cause = spool.Rejected, w.redact(err)
 		default:
 			o.Cause = w.redact(err)
-			wait = max(wait, w.Retry.backoff(status.Failures+1))
+			wait = max(wait, w.Retry.backoff(status.Failures.Count+1))
 			if asked, ok := action.Wait(err); ok {
 				wait = max(wait, min(asked, maxAsked))
 			}
@@ -166,14 +166,8 @@ const maxAsked = 24 * time.Hour
 // was later. So neither a backlog nor an outage costs a delivery that was not
 // given its time.
 func (w *worker) expired(d spool.Delivery, status spool.QueueStatus) bool {
-	since := status.FailingSince
-	if since.IsZero() {
-		return false
-	}
-	if d.QueuedAt.After(since) {
-		since = d.QueuedAt
-	}
-	return time.Since(since) >= w.Retry.GiveUpAfter
+	now := time.Now()
+	return min(status.Failures.LastedUntil(now), now.Sub(d.QueuedAt)) >= w.Retry.GiveUpAfter
 }
 
 // message renders the text of a delivery.
@@ -298,7 +292,7 @@ func (w *worker) settle(batch []spool.Delivery, outcomes []spool.Outcome, wait t
 	for failures := 1; ; failures++ {
 		w.step.begin("settling deliveries of action "+w.Name, readLimit)
 		before := w.queue.Status()
-		err := w.queue.Settle(batch, outcomes, time.Now().Add(wait))
+		err := w.queue.Settle(batch, outcomes, wait)
 		if err == nil {
 			w.report(batch, outcomes, before)
 			return
@@ -316,8 +310,8 @@ func (w *worker) settle(batch []spool.Delivery, outcomes []spool.Outcome, wait t
 // and each dead letter.
 func (w *worker) report(batch []spool.Delivery, outcomes []spool.Outcome, before spool.QueueStatus) {
 	after := w.queue.Status()
-	if before.Failures > 0 && after.Failures == 0 {
-		w.log.Info("deliveries succeed again", "failures", before.Failures, "since", before.FailingSince.Format(time.RFC3339))
+	if f := before.Failures; f.Count > 0 && after.Failures.Count == 0 {
+		w.log.Info("deliveries succeed again", "failures", f.Count, "since", f.Since.Format(time.RFC3339))
 	}
 	buried := 0
 	for i, o := range outcomes {
@@ -333,9 +327,9 @@ func (w *worker) report(batch []spool.Delivery, outcomes []spool.Outcome, before
 		w.log.Error("several dead letters", "count", buried)
 	}
 	w.router.buried.Add(int64(buried))
-	if after.Failures > 0 {
-		w.log.Warn("delivery failed; it will be tried again", "cause", after.LastError, "failures", after.Failures,
-			"next", after.NotBefore.Format(time.RFC3339), "queued", after.Queued)
+	if f := after.Failures; f.Count > 0 {
+		w.log.Warn("delivery failed; it will be tried again", "cause", f.Error, "failures", f.Count,
+			"in", f.Wait.Round(time.Millisecond), "queued", after.Queued)
 	}
 }
 

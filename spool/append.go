@@ -70,7 +70,7 @@ func (s *Spool) enqueue(tx *bolt.Tx, entries []Routed, now time.Time) (then func
 		}
 		q := s.Queue(action)
 		state := q.snapshot()
-		state.Count += added[action].count
+		state.Queued += added[action].count
 		state.Bytes += added[action].bytes
 		if err := putState(tx, action, state); err != nil {
 			return nil, err

@@ -27,20 +27,59 @@ type Queue struct {
 type queueState struct {
 	// Head is the first delivery that is not settled; nothing before it is left.
 	Head place `json:"head"`
-	// Count and Bytes are those of all that is not settled.
-	Count int64 `json:"count"`
-	Bytes int64 `json:"bytes"`
+	// Queued and Bytes count all that is not settled.
+	Queued int64 `json:"queued"`
+	Bytes  int64 `json:"bytes"`
 	// Marks are deliveries from the head on that are settled already, or were
 	// tried in vain.
 	Marks []mark `json:"marks,omitempty"`
-	// FailingSince is the first of the failures that no success came after.
-	FailingSince time.Time `json:"failing_since,omitzero"`
-	// NotBefore is when the next try is due.
-	NotBefore time.Time `json:"not_before,omitzero"`
-	// Failures is how many tries have failed in a row.
-	Failures int `json:"failures,omitempty"`
-	// LastError is the last failure in words.
-	LastError string `json:"last_error,omitempty"`
+	Failures
+}
+
+// Failures are those of a destination that no success came after. They are zero
+// for one that works.
+type Failures struct {
+	// Count is how many tries have failed in a row.
+	Count int `json:"failures,omitempty"`
+	// Since and Last are the times of the first and the last of them.
+	Since time.Time `json:"failing_since,omitzero"`
+	Last  time.Time `json:"last_failure,omitzero"`
+	// Wait is how long after the last one the next try is due.
+	Wait time.Duration `json:"wait,omitempty"`
+	// Error is the last failure in words.
+	Error string `json:"last_error,omitempty"`
+	// Lasted is how long the destination had failed at the last failure, not
+	// counting the times in which nothing was tried.
+	Lasted time.Duration `json:"lasted,omitempty"`
+}
+
+// Due is how long to wait before the next try: no longer than was meant, even
+// if the clock was set back.
+func (f Failures) Due(now time.Time) time.Duration {
+	return max(0, min(f.Wait, f.Last.Add(f.Wait).Sub(now)))
+}
+
+// LastedUntil is Lasted as of now. A time without a try, such as that in which
+// the machine was off, or a clock that jumped, counts for no more than the wait
+// that was due and tryTime.
+func (f Failures) LastedUntil(now time.Time) time.Duration {
+	if f.Count == 0 {
+		return 0
+	}
+	return f.Lasted + max(0, min(now.Sub(f.Last), f.Wait+tryTime))
+}
+
+// tryTime is what one try may take and count as failing time.
+const tryTime = 5 * time.Minute
+
+// failed adds one failure.
+func (f *Failures) failed(now time.Time, wait time.Duration) {
+	if f.Count == 0 {
+		f.Since = now
+	}
+	f.Lasted = f.LastedUntil(now)
+	f.Last, f.Wait = now, wait
+	f.Count++
 }
 
 type mark struct {
@@ -76,11 +115,8 @@ type QueueStatus struct {
 	// Queued and Bytes are how many deliveries wait, and the bytes of their
 	// entries.
 	Queued, Bytes int64
-	// FailingSince, NotBefore, Failures and LastError tell of a destination that
-	// fails; they are zero for one that works.
-	FailingSince, NotBefore time.Time
-	Failures                int
-	LastError               string
+	// Failures tell of a destination that fails now.
+	Failures Failures
 }
 
 // Queues returns the status of every queue that the spool knows, by name.
@@ -110,11 +146,7 @@ func (q *Queue) Status() QueueStatus {
 }
 
 func (q *Queue) statusLocked() QueueStatus {
-	return QueueStatus{
-		Action: q.action, Queued: q.state.Count, Bytes: q.state.Bytes,
-		FailingSince: q.state.FailingSince, NotBefore: q.state.NotBefore,
-		Failures: q.state.Failures, LastError: q.state.LastError,
-	}
+	return QueueStatus{q.action, q.state.Queued, q.state.Bytes, q.state.Failures}
 }
 
 // Ready receives a value when deliveries were appended since it last did.
@@ -144,7 +176,7 @@ const peekBytes = 8 << 20
 // most limit, or none if the queue is empty.
 func (q *Queue) Peek(limit int) ([]Delivery, error) {
 	state := q.snapshot()
-	if state.Count == 0 {
+	if state.Queued == 0 {
 		return nil, nil
 	}
 	var batch []Delivery
@@ -186,7 +218,7 @@ func (q *Queue) Peek(limit int) ([]Delivery, error) {
 		return nil
 	})
 	if err == nil && len(batch) == 0 {
-		err = fmt.Errorf("%d deliveries are counted, but none is there", state.Count)
+		err = fmt.Errorf("%d deliveries are counted, but none is there", state.Queued)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("read queue of action %q from spool %s: %w", q.action, q.spool.path, err)
@@ -255,9 +287,9 @@ type Outcome struct {
 
 // Settle stores, in one transaction, what became of the deliveries of the last
 // Peek; outcomes are in its order. Accepted and buried ones leave the queue. If
-// any is left, the next try is due at notBefore. After an error nothing has
+// one has failed, the next try is due after the wait. After an error nothing has
 // changed: the deliveries will be peeked again.
-func (q *Queue) Settle(batch []Delivery, outcomes []Outcome, notBefore time.Time) error {
+func (q *Queue) Settle(batch []Delivery, outcomes []Outcome, wait time.Duration) error {
 	if len(batch) == 0 {
 		return nil
 	}
@@ -272,7 +304,7 @@ func (q *Queue) Settle(batch []Delivery, outcomes []Outcome, notBefore time.Time
 			if o.Fate == Retry {
 				if !o.Untried {
 					state.attempted(d.at)
-					state.LastError = o.Cause
+					state.Failures.Error = o.Cause
 				}
 				continue
 			}
@@ -288,14 +320,13 @@ func (q *Queue) Settle(batch []Delivery, outcomes []Outcome, notBefore time.Time
 				return nil, err
 			}
 		}
-		switch {
-		case !failed:
-			state.FailingSince, state.NotBefore, state.Failures, state.LastError = time.Time{}, time.Time{}, 0, ""
-		case answered || state.FailingSince.IsZero():
-			state.FailingSince, state.NotBefore, state.Failures = now, notBefore, 1
-		default:
-			state.NotBefore = notBefore
-			state.Failures++
+		if answered {
+			state.Failures = Failures{Error: state.Error}
+		}
+		if failed {
+			state.Failures.failed(now, wait)
+		} else {
+			state.Failures = Failures{}
 		}
 		gone, err := q.advance(tx, &state)
 		if err != nil {
@@ -401,6 +432,6 @@ func (st *queueState) settled(d Delivery) {
 		return
 	}
 	m.Settled, m.Attempts = true, 0
-	st.Count--
+	st.Queued--
 	st.Bytes -= int64(len(d.Record.Packed()))
 }

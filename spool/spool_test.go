@@ -68,7 +68,7 @@ func settle(t *testing.T, q *Queue, batch []Delivery, fates ...Fate) {
 			outcomes[i].Cause = "no luck"
 		}
 	}
-	if err := q.Settle(batch, outcomes, time.Now()); err != nil {
+	if err := q.Settle(batch, outcomes, 0); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -178,11 +178,11 @@ func TestSettleEachDifferently(t *testing.T) {
 	if batch[0].Attempts != 1 || batch[1].Attempts != 0 {
 		t.Errorf("attempts %d and %d, want 1 and 0", batch[0].Attempts, batch[1].Attempts)
 	}
-	if st := q.Status(); st.Queued != 2 || st.Failures != 1 || st.LastError != "no luck" {
+	if st := q.Status(); st.Queued != 2 || st.Failures.Count != 1 || st.Failures.Error != "no luck" {
 		t.Errorf("status %+v", st)
 	}
 	settle(t, q, batch, Accepted, Accepted)
-	if st := q.Status(); st.Queued != 0 || st.Failures != 0 || !st.FailingSince.IsZero() || st.LastError != "" {
+	if st := q.Status(); st.Queued != 0 || st.Failures != (Failures{}) {
 		t.Errorf("status after success %+v", st)
 	}
 	if got := keys(t, s, "dead"); got != 1 {
@@ -195,18 +195,17 @@ func TestSettleEachDifferently(t *testing.T) {
 func TestRetryStateSurvives(t *testing.T) {
 	s := openSpool(t, t.TempDir())
 	appendEntries(t, s, "c2", entry(1, "a"), entry(2, "a"))
-	due := time.Now().Add(time.Hour)
 	q := s.Queue("a")
 	for range 3 {
-		if err := q.Settle(peek(t, q, 1), []Outcome{{Cause: "refused"}}, due); err != nil {
+		if err := q.Settle(peek(t, q, 1), []Outcome{{Cause: "refused"}}, time.Hour); err != nil {
 			t.Fatal(err)
 		}
 	}
-	before := q.Status()
+	before := q.Status().Failures
 	s = reopen(t, s)
 	q = s.Queue("a")
-	after := q.Status()
-	if !after.NotBefore.Equal(due) || after.Failures != 3 || after.LastError != "refused" || !after.FailingSince.Equal(before.FailingSince) {
+	after := q.Status().Failures
+	if after.Count != 3 || after.Error != "refused" || after.Wait != time.Hour || !after.Since.Equal(before.Since) || !after.Last.Equal(before.Last) {
 		t.Errorf("after reopening %+v\nbefore %+v", after, before)
 	}
 	if d := peek(t, q, 1)[0]; d.Attempts != 3 {
@@ -214,12 +213,35 @@ func TestRetryStateSurvives(t *testing.T) {
 	}
 	// Giving up is no sign of life; a refusal is.
 	settle(t, q, peek(t, q, 1), GivenUp)
-	if st := q.Status(); !st.FailingSince.Equal(before.FailingSince) || st.Failures != 4 {
-		t.Errorf("after giving up: %+v", st)
+	if f := q.Status().Failures; !f.Since.Equal(before.Since) || f.Count != 4 {
+		t.Errorf("after giving up: %+v", f)
 	}
 	settle(t, q, peek(t, q, 1), Rejected)
-	if st := q.Status(); !st.FailingSince.IsZero() || st.Failures != 0 {
-		t.Errorf("after a rejection: %+v", st)
+	if f := q.Status().Failures; f != (Failures{}) {
+		t.Errorf("after a rejection: %+v", f)
+	}
+}
+
+// TestFailingTime: only time in which the destination was tried counts against
+// it, whatever the clock does and however long the machine was off.
+func TestFailingTime(t *testing.T) {
+	var f Failures
+	now := time.Now()
+	for range 10 {
+		f.failed(now, time.Minute)
+		now = now.Add(90 * time.Second)
+	}
+	if want := 9 * 90 * time.Second; f.Lasted != want || f.LastedUntil(now) != want+90*time.Second {
+		t.Errorf("lasted %v, want %v", f.Lasted, want)
+	}
+	for name, jump := range map[string]time.Duration{"off for a year": 365 * 24 * time.Hour, "clock set back": -time.Hour} {
+		later := now.Add(jump)
+		if got := f.LastedUntil(later) - f.Lasted; got < 0 || got > f.Wait+tryTime {
+			t.Errorf("%s: %v counted", name, got)
+		}
+		if due := f.Due(later); due < 0 || due > f.Wait {
+			t.Errorf("%s: due in %v", name, due)
+		}
 	}
 }
 
@@ -227,10 +249,10 @@ func TestUntriedCountsForNothing(t *testing.T) {
 	s := openSpool(t, t.TempDir())
 	appendEntries(t, s, "c2", entry(1, "a"), entry(2, "a"))
 	q := s.Queue("a")
-	if err := q.Settle(peek(t, q, 2), []Outcome{{Fate: Accepted}, {Untried: true}}, time.Now()); err != nil {
+	if err := q.Settle(peek(t, q, 2), []Outcome{{Fate: Accepted}, {Untried: true}}, 0); err != nil {
 		t.Fatal(err)
 	}
-	if st := q.Status(); st.Queued != 1 || st.Failures != 0 {
+	if st := q.Status(); st.Queued != 1 || st.Failures.Count != 0 {
 		t.Errorf("status %+v", st)
 	}
 	if d := peek(t, q, 1)[0]; d.Attempts != 0 {

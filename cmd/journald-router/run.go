@@ -213,7 +213,7 @@ func (p *process) left(timeout time.Duration) error {
 	var queued int64
 	var where []string
 	for _, q := range p.spool.Queues() {
-		if q.Queued > 0 {
+		if p.hasAction(q.Action) && q.Queued > 0 {
 			queued += q.Queued
 			where = append(where, fmt.Sprintf("%s %d", q.Action, q.Queued))
 		}
