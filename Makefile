@@ -22,7 +22,7 @@ endif
 .PHONY: build
 build:
 	scripts/install-deps $(BUILD_DEPS)
-	$(GO) build -trimpath -ldflags '-X main.release=$(RELEASE)' -o $(BIN) ./cmd/journald-router
+	$(GO) build -ldflags '-X main.release=$(RELEASE)' -o $(BIN) ./cmd/journald-router
 
 .PHONY: run
 run: build

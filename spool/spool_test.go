@@ -353,14 +353,13 @@ func TestDamagedFileIsRefused(t *testing.T) {
 			}
 			return b
 		},
-		"another version": func(t *testing.T, b []byte) []byte {
-			dir := t.TempDir()
-			s := openSpool(t, dir)
+		"another version": func(t *testing.T, _ []byte) []byte {
+			s := openSpool(t, t.TempDir())
 			err := s.db.Update(func(tx *bolt.Tx) error { return tx.Bucket(bucketMeta).Put(keyVersion, []byte("0")) })
 			if err := errors.Join(err, s.Close()); err != nil {
 				t.Fatal(err)
 			}
-			b, err = os.ReadFile(s.path)
+			b, err := os.ReadFile(s.path)
 			if err != nil {
 				t.Fatal(err)
 			}

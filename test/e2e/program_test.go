@@ -1,0 +1,198 @@
+// Package e2e runs the built program as its users do, from the line that an
+// application logs to what arrives at the destination, on a real
+// systemd-journald.
+package e2e
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/journald-router/journald-router/journal/journaltest"
+)
+
+// binary is the program under test.
+var binary string
+
+func TestMain(m *testing.M) { os.Exit(runTests(m)) }
+
+func runTests(m *testing.M) int {
+	dir, err := os.MkdirTemp("", "router-e2e-")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer os.RemoveAll(dir)
+	binary = filepath.Join(dir, "journald-router")
+	build := exec.Command("go", "build", "-o", binary, "../../cmd/journald-router")
+	build.Stdout, build.Stderr = os.Stderr, os.Stderr
+	if err := build.Run(); err != nil {
+		fmt.Fprintln(os.Stderr, "build the program:", err)
+		return 1
+	}
+	return m.Run()
+}
+
+// patience is how long a test waits for what must happen.
+const patience = time.Minute
+
+// waitFor polls until done.
+func waitFor(t *testing.T, what string, done func() bool) {
+	t.Helper()
+	tick := time.NewTicker(2 * time.Millisecond)
+	defer tick.Stop()
+	for deadline := time.Now().Add(patience); !done(); <-tick.C {
+		if time.Now().After(deadline) {
+			t.Fatalf("waited in vain for %s", what)
+		}
+	}
+}
+
+// program is a daemon that is started again and again on one configuration.
+type program struct {
+	t      *testing.T
+	dir    string
+	config string
+	cmd    *exec.Cmd
+	log    lockedBuffer
+}
+
+// newProgram writes the configuration, whose journal is that of the private
+// journald.
+func newProgram(t *testing.T, j *journaltest.T, config string) *program {
+	t.Helper()
+	p := &program{t: t, dir: t.TempDir()}
+	p.config = filepath.Join(p.dir, "config.yaml")
+	p.configure(fmt.Sprintf("journal: {namespace: %s}\n", j.Namespace()) + config)
+	t.Cleanup(func() {
+		if p.cmd != nil {
+			p.kill()
+		}
+		if t.Failed() {
+			t.Logf("the program's log:\n%s", p.log.String())
+		}
+	})
+	return p
+}
+
+func (p *program) configure(text string) {
+	p.t.Helper()
+	if err := os.WriteFile(p.config, []byte(text), 0o600); err != nil {
+		p.t.Fatal(err)
+	}
+}
+
+func (p *program) start() {
+	p.t.Helper()
+	p.cmd = exec.Command(binary, "run", "--config", p.config)
+	p.cmd.Env = append(os.Environ(), "STATE_DIRECTORY="+filepath.Join(p.dir, "state"))
+	p.cmd.Stderr = &p.log
+	if err := p.cmd.Start(); err != nil {
+		p.t.Fatal(err)
+	}
+}
+
+// startReady also waits until the journal is being read.
+func (p *program) startReady() {
+	p.t.Helper()
+	before := p.says("reading the journal")
+	p.start()
+	waitFor(p.t, "the program to read the journal", func() bool { return p.says("reading the journal") > before })
+}
+
+// says counts what the log holds.
+func (p *program) says(text string) int { return strings.Count(p.log.String(), text) }
+
+func (p *program) kill() {
+	p.t.Helper()
+	if err := p.cmd.Process.Kill(); err != nil {
+		p.t.Errorf("the program had ended before it was killed: %v", err)
+	}
+	p.cmd.Wait()
+	p.cmd = nil
+}
+
+// stop ends the program as systemd does, and returns how long that took.
+func (p *program) stop() time.Duration {
+	p.t.Helper()
+	start := time.Now()
+	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		p.t.Fatal(err)
+	}
+	err := p.cmd.Wait()
+	p.cmd = nil
+	if err != nil {
+		p.t.Errorf("after SIGTERM: %v", err)
+	}
+	return time.Since(start)
+}
+
+// run executes another command of the program to its end.
+func (p *program) run(args ...string) (stdout string) {
+	p.t.Helper()
+	cmd := exec.Command(binary, append(args, "--config", p.config)...)
+	cmd.Env = append(os.Environ(), "STATE_DIRECTORY="+filepath.Join(p.dir, "state"))
+	var out, errs bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &errs
+	if err := cmd.Run(); err != nil {
+		p.t.Fatalf("%s: %v\n%s", args, err, &errs)
+	}
+	return out.String()
+}
+
+type lockedBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (l *lockedBuffer) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *lockedBuffer) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
+}
+
+// hook is a webhook's server that accepts everything.
+type hook struct {
+	*httptest.Server
+	mu     sync.Mutex
+	bodies []string
+	keys   []string
+}
+
+func newHook(t *testing.T) *hook {
+	h := new(hook)
+	h.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, err := io.ReadAll(r.Body)
+		if err != nil {
+			return
+		}
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		h.bodies = append(h.bodies, string(body))
+		h.keys = append(h.keys, r.Header.Get("Idempotency-Key"))
+	}))
+	t.Cleanup(h.Close)
+	return h
+}
+
+func (h *hook) received() []string {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return append([]string(nil), h.bodies...)
+}
