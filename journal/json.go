@@ -26,7 +26,7 @@ func (r Record) AppendJSON(b []byte) []byte {
 	b = append(b, '"')
 	for _, f := range r.grouped() {
 		b = append(b, ',')
-		b = AppendJSONValue(b, f.name)
+		b = appendJSONName(b, f.name)
 		b = append(b, ':')
 		if len(f.more) == 0 {
 			b = AppendJSONValue(b, f.value)
@@ -68,6 +68,16 @@ next:
 		groups = append(groups, group{name: name, value: value})
 	}
 	return groups
+}
+
+// appendJSONName appends a field's name. journald takes only A-Z, 0-9 and _; a
+// damaged file may hold anything, of which an array would be no legal key.
+func appendJSONName(b, name []byte) []byte {
+	if printable(name) {
+		return AppendJSONValue(b, name)
+	}
+	quoted, _ := json.Marshal(string(name)) // a string cannot fail
+	return append(b, quoted...)
 }
 
 // AppendJSONValue appends one field value as journalctl would: a string when

@@ -1,0 +1,318 @@
+package sdjournal
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+	"unsafe"
+
+	sd "github.com/coreos/go-systemd/v22/sdjournal"
+
+	"github.com/journald-router/journald-router/journal"
+)
+
+// #include <stdlib.h>
+// #include "reader.h"
+import "C"
+
+// position goes to where reading starts: the journal then stands on the entry
+// before the first one to be read.
+func (r *Reader) position() error {
+	if r.options.Once {
+		if err := r.findLast(); err != nil {
+			return err
+		}
+	}
+	if err := r.seek(); err != nil {
+		return err
+	}
+	if !r.options.Once || r.ended || r.c.moved != 0 {
+		return nil
+	}
+	cursor, err := r.Cursor()
+	r.ended = cursor == r.last
+	return err
+}
+
+// findLast notes the entry to end at.
+func (r *Reader) findLast() error {
+	if err := r.journal.SeekTail(); err != nil {
+		return err
+	}
+	n, err := r.journal.Previous()
+	if err != nil {
+		return err
+	}
+	if n == 0 || r.options.After == "" && r.options.Start == journal.End {
+		r.ended = true
+		return nil
+	}
+	if r.last, err = r.journal.GetCursor(); err != nil {
+		return err
+	}
+	r.lastTime, err = r.journal.GetRealtimeUsec()
+	return err
+}
+
+func (r *Reader) seek() error {
+	switch r.options.After {
+	case "":
+	case journal.Head:
+		return r.seekHead()
+	default:
+		return r.resume(r.options.After)
+	}
+	if t, ok := r.options.Start.Time(time.Now()); ok {
+		return r.seekTime(t)
+	}
+	switch r.options.Start {
+	case journal.Beginning:
+		return r.seekHead()
+	case journal.Boot:
+		return r.seekBoot()
+	}
+	return r.seekTail()
+}
+
+func (r *Reader) seekHead() error {
+	if err := r.journal.SeekHead(); err != nil {
+		return err
+	}
+	return r.stand(journal.Head, false, false)
+}
+
+// seekTail goes to the last entry. In an empty journal everything that comes
+// is new, so that is its head: libsystemd's tail would pass over the first.
+func (r *Reader) seekTail() error {
+	if err := r.journal.SeekTail(); err != nil {
+		return err
+	}
+	return r.stepBack()
+}
+
+// stepBack goes to the entry before this one, which reading then starts after.
+func (r *Reader) stepBack() error {
+	n, err := r.journal.Previous()
+	if err != nil {
+		return err
+	}
+	if n == 0 {
+		return r.seekHead()
+	}
+	return r.standHere()
+}
+
+// seekTime goes to before the first entry of that time or later. Where there
+// is none, all are older, and it goes to the tail.
+func (r *Reader) seekTime(t time.Time) error {
+	if err := r.journal.SeekRealtimeUsec(uint64(max(t.UnixMicro(), 0))); err != nil {
+		return err
+	}
+	n, err := r.journal.Next()
+	if err != nil {
+		return err
+	}
+	if n == 0 {
+		return r.seekTail()
+	}
+	return r.stepBack()
+}
+
+// seekBoot goes to before the first entry of the running boot, found by the
+// journal's index: neither clock tells boots apart once it was set back. Where
+// there is no entry of this boot yet, all are older, and it goes to the tail.
+func (r *Reader) seekBoot() error {
+	boot, err := r.journal.GetBootID()
+	if err != nil {
+		return err
+	}
+	if err := r.journal.AddMatch(sd.SD_JOURNAL_FIELD_BOOT_ID + "=" + boot); err != nil {
+		return err
+	}
+	if err := r.journal.SeekHead(); err != nil {
+		return err
+	}
+	n, err := r.journal.Next()
+	if err != nil {
+		return err
+	}
+	var first string
+	if n > 0 {
+		if first, err = r.journal.GetCursor(); err != nil {
+			return err
+		}
+	}
+	r.journal.FlushMatches() // it also forgets the position
+	if n == 0 {
+		return r.seekTail()
+	}
+	if _, err := r.seekCursor(first); err != nil {
+		return err
+	}
+	return r.stepBack()
+}
+
+// resume goes to a saved cursor. Where its entry is gone, the nearest later one
+// left is the first to be read, and Next reports the gap before it.
+func (r *Reader) resume(cursor string) error {
+	found, err := r.seekCursor(cursor)
+	if errors.Is(err, syscall.EINVAL) {
+		return fmt.Errorf("the saved position %q is not a journal cursor", cursor)
+	}
+	if err != nil {
+		return err
+	}
+	if !found {
+		// All entries are older than the position: the journal was emptied, or
+		// is another one. What is written from now on is read.
+		if err := r.seekTail(); err != nil {
+			return err
+		}
+		r.resumedAfterLost = true
+		return r.stand(cursor, false, true)
+	}
+	same, err := r.isAt(cursor)
+	if err != nil {
+		return err
+	}
+	if same {
+		return r.standHere()
+	}
+	r.resumedAfterLost = true
+	return r.stand(cursor, true, true)
+}
+
+// seekCursor goes to the entry at the cursor, else to the nearest later one. It
+// is false where there is neither.
+func (r *Reader) seekCursor(cursor string) (found bool, err error) {
+	if err := r.journal.SeekCursor(cursor); err != nil {
+		return false, err
+	}
+	n, err := r.journal.Next()
+	return n > 0, err
+}
+
+// isAt says whether the journal stands on the entry that the cursor is of.
+func (r *Reader) isAt(cursor string) (bool, error) {
+	err := r.journal.TestCursor(cursor)
+	if !errors.Is(err, sd.ErrNoTestCursor) {
+		return err == nil, err
+	}
+	here, err := r.journal.GetCursor()
+	return err == nil && sameEntry(cursor, here), err
+}
+
+// isGone says whether the entry that the cursor is of has been deleted. It
+// leaves the journal standing somewhere else.
+func (r *Reader) isGone(cursor string) (bool, error) {
+	found, err := r.seekCursor(cursor)
+	if err != nil || !found {
+		return err == nil, err
+	}
+	there, err := r.isAt(cursor)
+	return !there, err
+}
+
+func (r *Reader) stand(cursor string, moved, vacuumed bool) error {
+	text := C.CString(cursor)
+	defer C.free(unsafe.Pointer(text))
+	if n := C.reader_stand(r.c, text, flag(moved), flag(vacuumed)); n < 0 {
+		return syscall.Errno(-n)
+	}
+	return nil
+}
+
+func (r *Reader) standHere() error {
+	cursor, err := r.journal.GetCursor()
+	if err != nil {
+		return err
+	}
+	return r.stand(cursor, false, false)
+}
+
+func flag(b bool) C.int {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+// place is what a cursor says. sd_journal_get_cursor(3) wants cursors to be
+// opaque, so nothing but the finer points of gaps depends on it.
+type place struct {
+	source    string // of the sequence numbers: one journald, mostly
+	seqnum    uint64
+	boot      string
+	monotonic uint64
+	realtime  uint64 // microseconds
+	hash      uint64
+}
+
+// parseCursor reads "s=SOURCE;i=SEQNUM;b=BOOT;m=MONOTONIC;t=REALTIME;x=HASH", the
+// numbers in hexadecimal. What is missing stays zero.
+func parseCursor(cursor string) place {
+	var p place
+	for item := range strings.SplitSeq(cursor, ";") {
+		key, value, _ := strings.Cut(item, "=")
+		number, _ := strconv.ParseUint(value, 16, 64)
+		switch key {
+		case "s":
+			p.source = value
+		case "i":
+			p.seqnum = number
+		case "b":
+			p.boot = value
+		case "m":
+			p.monotonic = number
+		case "t":
+			p.realtime = number
+		case "x":
+			p.hash = number
+		}
+	}
+	return p
+}
+
+// sameEntry says whether two cursors are of one entry in two files: journald
+// moves the entries of the early boot from /run to /var, and numbers them anew.
+func sameEntry(a, b string) bool {
+	p, q := parseCursor(a), parseCursor(b)
+	p.source, p.seqnum = q.source, q.seqnum
+	return p == q && p.boot != ""
+}
+
+// lookForGap reports entries that were deleted between the one at the cursor
+// before, read last, and the one that the reader stands on. Where one journald
+// numbered both, the numbers tell. Otherwise it is a gap if the earlier entry
+// is gone, unless it has only been moved.
+func (r *Reader) lookForGap(before string) error {
+	gone := r.resumedAfterLost
+	r.resumedAfterLost = false
+	after, err := r.Cursor()
+	if err != nil || before == journal.Head {
+		return err
+	}
+	gap := journal.Gap{Until: r.entry.Time()}
+	p, q := parseCursor(before), parseCursor(after)
+	if p.realtime > 0 {
+		gap.After = time.UnixMicro(int64(p.realtime))
+	}
+	if p.source != "" && p.source == q.source && q.seqnum > p.seqnum {
+		gap.Entries = q.seqnum - p.seqnum - 1
+		gone = gap.Entries > 0
+	} else if !gone {
+		if gone, err = r.isGone(before); err != nil {
+			return err
+		}
+		if _, err := r.seekCursor(after); err != nil {
+			return err
+		}
+	}
+	if gone && r.options.OnGap != nil {
+		r.options.OnGap(gap)
+	}
+	return nil
+}

@@ -1,0 +1,70 @@
+// The reader's inner loop. Go calls it once an entry, so that an entry costs one
+// crossing from Go to C however many of its fields are wanted.
+
+#ifndef READER_H
+#define READER_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <systemd/sd-journal.h>
+
+struct buffer {
+	char *data;
+	size_t len, cap;
+};
+
+struct reader {
+	sd_journal *journal; // Go opens and closes it
+
+	// The entry that next returned last.
+	uint64_t realtime;  // microseconds since the epoch
+	struct buffer kept; // values of the wanted fields: uint32 index of the field, uint32 length, bytes
+	char *cursor;       // or the position before the first next; NULL: ask the journal, it still stands there
+
+	int moved;    // the journal stands on the entry that next is to return
+	char *before; // the cursor when files came or went, until Go has looked for a gap after it
+
+	struct buffer record; // what reader_record packed last
+
+	struct name *names; // of the wanted fields
+	size_t n_names;
+	char *names_text;
+
+	// CLOCK_MONOTONIC, in microseconds, of the last sd_journal_process, and of the
+	// last entry that wait has found.
+	uint64_t processed, found;
+	unsigned calls; // of next, to look at the clock only now and then
+};
+
+// Every int below is negative for an error: the negated errno.
+
+// reader_load finds libsystemd. It returns NULL, or what is wrong.
+const char *reader_load(void);
+
+// reader_open_namespace opens a journal namespace, as sdjournal cannot. It is
+// -ENOSYS in a libsystemd older than 245.
+int reader_open_namespace(sd_journal **ret, const char *name);
+
+// reader_new also has the journal watch its directories, so that no file that
+// comes after it is missed. It returns NULL and sets *error.
+struct reader *reader_new(sd_journal *journal, int *error);
+void reader_free(struct reader *r);
+
+// reader_keep says which fields next is to copy: n names with a NUL between them.
+int reader_keep(struct reader *r, const char *names, size_t len, size_t n);
+
+// reader_stand declares where the reader stands: after cursor. moved says that
+// the journal is already on the entry after it, vacuumed that the entry at the
+// cursor itself is gone.
+int reader_stand(struct reader *r, const char *cursor, int moved, int vacuumed);
+
+int reader_next(struct reader *r);    // 1: an entry; 0: none yet
+int reader_cursor(struct reader *r);  // fills cursor
+int reader_record(struct reader *r);  // fills record
+int reader_process(struct reader *r); // lets go of deleted files, finds new ones
+
+// reader_wait returns 1 as soon as there is a next entry, or 0 after the time, or
+// when *stop is no longer zero.
+int reader_wait(struct reader *r, unsigned milliseconds, const int32_t *stop);
+
+#endif

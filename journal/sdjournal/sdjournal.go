@@ -1,0 +1,305 @@
+// Package sdjournal reads systemd's journal: it implements journal.Reader on
+// libsystemd, by way of go-systemd's package of the same name and a few lines
+// of C on the same handle.
+//
+// The C exists because go-systemd gives only one value of a repeated field,
+// knows no namespaces and no sd_journal_process, and costs several crossings
+// from Go to C an entry. libsystemd is opened when the program runs, not linked:
+// without it Open returns ErrNoLibrary.
+package sdjournal
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"time"
+	"unsafe"
+
+	sd "github.com/coreos/go-systemd/v22/sdjournal"
+
+	"github.com/journald-router/journald-router/journal"
+)
+
+/*
+#cgo LDFLAGS: -ldl
+#cgo noescape reader_next
+#cgo nocallback reader_next
+#include <stdlib.h>
+#include "reader.h"
+*/
+import "C"
+
+// Options says what to read, and from where on.
+type Options struct {
+	// Directory is a directory of journal files, or of such directories named
+	// by machine id. Namespace is a journal namespace of this machine
+	// (systemd-journald.service(8)). Without either it is this machine's
+	// journal, the system's and all users'. With both Open fails.
+	Directory, Namespace string
+
+	// After is the position to go on from: a cursor, or journal.Head. Without
+	// one this is the first run, and Start says where to begin.
+	After string
+	Start journal.Start
+
+	// Once has Next return journal.ErrEnd after the entry that was the
+	// journal's last one when it was opened.
+	Once bool
+
+	// OnGap is called by Next, before it returns the first entry after a gap:
+	// entries after the saved position, or after the last one read, have been
+	// deleted. It must not call the reader. It may be nil.
+	OnGap func(journal.Gap)
+}
+
+// Reader reads a journal's entries in order, and all of every entry: no field
+// is cut short, and repeated ones are given whole. It implements
+// journal.Reader. libsystemd wants a journal to be used from one thread
+// throughout, from Open to Close: see runtime.LockOSThread.
+type Reader struct {
+	options Options
+	dirs    []directory
+	checked time.Time // when dirs was last looked at
+
+	journal *sd.Journal
+	c       *C.struct_reader
+	keep    []string
+	entry   entry
+
+	// The entry at the position to go on from is known to be gone, and Next has
+	// not reported it yet.
+	resumedAfterLost bool
+
+	ended    bool
+	last     string // cursor and time of the entry to end at, with Options.Once
+	lastTime uint64
+}
+
+// Open opens a journal and goes to where Next is to go on. The error is
+// ErrNoJournal, ErrNoPermission or ErrNoLibrary where it is one that only the
+// administrator can mend, and then says how.
+func Open(o Options) (*Reader, error) {
+	r := &Reader{options: o}
+	r.entry.reader = r
+	err := r.open()
+	if err == nil {
+		err = r.position()
+	}
+	if err != nil {
+		r.Close()
+		return nil, fmt.Errorf("open journal: %w", err)
+	}
+	return r, nil
+}
+
+// open opens the journal's handle. The reader can be closed then, and also when
+// open fails.
+func (r *Reader) open() (err error) {
+	if err := load(); err != nil {
+		return err
+	}
+	// What appears from here on is either seen by libsystemd, or found by
+	// reopenIfMoved to differ from this.
+	if r.dirs, err = directories(r.options); err != nil {
+		return err
+	}
+	if err := checkAccess(r.dirs, r.options); err != nil {
+		return err
+	}
+	if r.journal, err = openHandle(r.options); err != nil {
+		return err
+	}
+	if err := r.journal.SetDataThreshold(0); err != nil { // 64 KiB unless told; a longer value is cut without a word
+		return err
+	}
+	var n C.int
+	if r.c = C.reader_new(handle(r.journal), &n); r.c == nil {
+		return fmt.Errorf("watch its directories: %w", syscall.Errno(-n))
+	}
+	return r.passKeep()
+}
+
+func openHandle(o Options) (*sd.Journal, error) {
+	switch {
+	case o.Directory != "":
+		return sd.NewJournalFromDir(o.Directory)
+	case o.Namespace == "":
+		return sd.NewJournal()
+	}
+	name := C.CString(o.Namespace)
+	defer C.free(unsafe.Pointer(name))
+	j := new(sd.Journal)
+	n := C.reader_open_namespace((**C.sd_journal)(unsafe.Pointer(j)), name)
+	switch {
+	case n == -C.int(syscall.ENOSYS):
+		return nil, fmt.Errorf("namespace %s: %w: this libsystemd has no journal namespaces; it takes systemd 245 or later", o.Namespace, ErrNoLibrary)
+	case n < 0:
+		return nil, fmt.Errorf("namespace %s: %w", o.Namespace, syscall.Errno(-n))
+	}
+	return j, nil
+}
+
+// handle is libsystemd's own handle: the first field of sdjournal.Journal,
+// which a test makes sure of.
+func handle(j *sd.Journal) *C.sd_journal {
+	return *(**C.sd_journal)(unsafe.Pointer(j))
+}
+
+// Next implements journal.Reader.
+func (r *Reader) Next() (journal.Entry, error) {
+	if r.ended {
+		return nil, journal.ErrEnd
+	}
+	switch n := C.reader_next(r.c); {
+	case n < 0:
+		return nil, fmt.Errorf("read journal: %w", syscall.Errno(-n))
+	case n == 0 && r.options.Once:
+		r.ended = true
+		return nil, journal.ErrEnd
+	case n == 0:
+		return nil, io.EOF
+	}
+	if r.c.before != nil {
+		before := C.GoString(r.c.before)
+		C.free(unsafe.Pointer(r.c.before))
+		r.c.before = nil
+		if err := r.lookForGap(before); err != nil {
+			return nil, fmt.Errorf("read journal: %w", err)
+		}
+	}
+	if r.options.Once && uint64(r.c.realtime) == r.lastTime {
+		r.ended = r.journal.TestCursor(r.last) == nil
+	}
+	return &r.entry, nil
+}
+
+// Cursor implements journal.Reader.
+func (r *Reader) Cursor() (string, error) {
+	if n := C.reader_cursor(r.c); n < 0 {
+		return "", fmt.Errorf("read cursor: %w", syscall.Errno(-n))
+	}
+	return C.GoString(r.c.cursor), nil
+}
+
+// Keep implements journal.Reader.
+func (r *Reader) Keep(fields []string) {
+	r.keep = r.keep[:0]
+	for _, f := range fields {
+		if f != "" && !strings.Contains(f, "\x00") { // such fields there are not
+			r.keep = append(r.keep, f)
+		}
+	}
+	if err := r.passKeep(); err != nil {
+		panic(err) // out of memory
+	}
+}
+
+func (r *Reader) passKeep() error {
+	names := strings.Join(r.keep, "\x00")
+	text := C.CString(names)
+	defer C.free(unsafe.Pointer(text))
+	if n := C.reader_keep(r.c, text, C.size_t(len(names)), C.size_t(len(r.keep))); n < 0 {
+		return syscall.Errno(-n)
+	}
+	return nil
+}
+
+// Wait implements journal.Reader. It finds a new entry some 4 ms after it was
+// written, 8 ms if it is the first for a while, and notices the context's end as
+// soon. It also does what Process does.
+func (r *Reader) Wait(ctx context.Context) error {
+	// One long call costs less than many short ones: the Go runtime watches
+	// over each for its first 10 ms.
+	stop := new(int32)
+	defer context.AfterFunc(ctx, func() { atomic.StoreInt32(stop, 1) })()
+	for {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if err := r.reopenIfMoved(); err != nil {
+			return err
+		}
+		switch n := C.reader_wait(r.c, 1000, (*C.int32_t)(stop)); {
+		case n < 0:
+			return fmt.Errorf("wait for the journal: %w", syscall.Errno(-n))
+		case n > 0:
+			return nil
+		}
+	}
+}
+
+// Process lets go of journal files that were deleted, and finds new ones. Next
+// and Wait do it as they go along. One who does not call them for more than a
+// second calls this instead, or the disk space of deleted files stays taken.
+// It ends the validity of the last entry, as any call does.
+func (r *Reader) Process() error {
+	if n := C.reader_process(r.c); n < 0 {
+		return fmt.Errorf("look for new journal files: %w", syscall.Errno(-n))
+	}
+	return nil
+}
+
+// Close implements journal.Reader.
+func (r *Reader) Close() error {
+	closeDirectories(r.dirs)
+	r.dirs = nil
+	if r.c != nil {
+		C.reader_free(r.c)
+		r.c = nil
+	}
+	if r.journal == nil {
+		return nil
+	}
+	err := r.journal.Close()
+	r.journal = nil
+	return err
+}
+
+// entry is the one the reader stands on.
+type entry struct{ reader *Reader }
+
+// Values implements journal.Entry.
+func (e *entry) Values(dst [][]byte, field string) [][]byte {
+	r := e.reader
+	index := uint32(0)
+	for ; ; index++ {
+		if int(index) == len(r.keep) {
+			return dst
+		}
+		if r.keep[index] == field {
+			break
+		}
+	}
+	kept := unsafe.Slice((*byte)(unsafe.Pointer(r.c.kept.data)), int(r.c.kept.len))
+	for len(kept) > 0 {
+		of, n := *(*uint32)(unsafe.Pointer(&kept[0])), *(*uint32)(unsafe.Pointer(&kept[4]))
+		if of == index {
+			dst = append(dst, kept[8:8+n:8+n])
+		}
+		kept = kept[8+n:]
+	}
+	return dst
+}
+
+// Time implements journal.Entry.
+func (e *entry) Time() time.Time {
+	return time.UnixMicro(int64(e.reader.c.realtime))
+}
+
+// Record implements journal.Entry.
+func (e *entry) Record() (journal.Record, error) {
+	c := e.reader.c
+	if n := C.reader_record(c); n < 0 {
+		return journal.Record{}, fmt.Errorf("read journal entry: %w", syscall.Errno(-n))
+	}
+	packed := unsafe.Slice((*byte)(unsafe.Pointer(c.record.data)), int(c.record.len))
+	return journal.Unpack(append([]byte(nil), packed...))
+}
+
+var (
+	_ journal.Reader = (*Reader)(nil)
+	_ journal.Entry  = (*entry)(nil)
+)
