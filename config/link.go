@@ -1,0 +1,157 @@
+package config
+
+import (
+	"path/filepath"
+	"slices"
+
+	"github.com/journald-router/journald-router/action"
+	"github.com/journald-router/journald-router/action/file"
+	"github.com/journald-router/journald-router/internal/strict"
+	"github.com/journald-router/journald-router/rules"
+)
+
+// link connects the rules with their actions, and checks what concerns both.
+func (l *loader) link() {
+	for _, b := range l.built {
+		b.RuleText = make(map[string]*action.Template)
+		b.Text = l.parseText(b)
+	}
+	for _, r := range l.decoded {
+		l.linkRule(r)
+	}
+	l.refuseSharedFiles()
+}
+
+func (l *loader) find(name string) *built {
+	i := slices.IndexFunc(l.built, func(b *built) bool { return b.Name == name })
+	if i < 0 {
+		return nil
+	}
+	return l.built[i]
+}
+
+// escape is what b does to what a template inserts, or nil.
+func (b *built) escape() func(string) string {
+	if e, ok := b.Destination.(action.Escaper); ok {
+		return e.Escape
+	}
+	return nil
+}
+
+func (l *loader) parseText(b *built) *action.Template {
+	if !b.text.Exists() {
+		return nil
+	}
+	text, ok := b.text.Text()
+	if !ok {
+		return nil
+	}
+	if text == "" {
+		b.text.Report("leave it out for the default", "text is empty")
+		return nil
+	}
+	t, err := action.ParseTemplate(text, b.escape())
+	if err != nil {
+		b.text.Report("", "bad %v", err)
+		return nil
+	}
+	return t
+}
+
+func (l *loader) linkRule(r *rules.Rule) {
+	if r.HasText {
+		l.parseRuleText(r, nil)
+	}
+	for i, name := range r.Actions {
+		b := l.find(name)
+		if b == nil && !l.complete {
+			continue // it may be in the file that could not be read
+		}
+		if b == nil {
+			l.Add(r.ActionPos[i], strict.DidYouMean(name, l.actionNames()), "no action is named %s", strict.Quote(name))
+			continue
+		}
+		if r.HasText {
+			b.RuleText[r.Name] = l.parseRuleText(r, b.escape())
+		} else if b.Text != nil {
+			l.checkCaptures(b.Text, b.text.Pos(), r)
+		}
+	}
+}
+
+func (l *loader) parseRuleText(r *rules.Rule, escape func(string) string) *action.Template {
+	t, err := action.ParseTemplate(r.Text, escape)
+	if err != nil {
+		l.Add(r.TextPos, "", "bad %v", err)
+		return nil
+	}
+	l.checkCaptures(t, r.TextPos, r)
+	return t
+}
+
+// checkCaptures refuses captures that no regex of the rule has: they would be
+// empty for ever.
+func (l *loader) checkCaptures(t *action.Template, at strict.Pos, r *rules.Rule) {
+	for _, name := range t.Captures() {
+		if slices.Contains(r.Captures(), name) {
+			continue
+		}
+		hint := "name a group in a regex of the rule: (?P<" + name + ">...)"
+		if len(r.Captures()) > 0 {
+			hint = strict.DidYouMean(name, r.Captures())
+		}
+		if at != r.TextPos {
+			hint += "; or give the rule a text of its own"
+		}
+		l.Add(at, hint, "text has .Captures.%s, which rule %s does not capture", name, strict.Quote(r.Name))
+	}
+}
+
+func (l *loader) actionNames() []string {
+	var names []string
+	for _, b := range l.built {
+		names = append(names, b.Name)
+	}
+	return names
+}
+
+// refuseSharedFiles: each file action cuts off a torn last line, which may be
+// one that another has just begun.
+func (l *loader) refuseSharedFiles() {
+	owners := make(map[string]string)
+	for _, b := range l.built {
+		c, ok := b.settings.(file.Config)
+		if !ok || c.Path == "" {
+			continue
+		}
+		path := filepath.Clean(c.Path)
+		if owner := owners[path]; owner != "" {
+			b.key.Report("name that action in the rule instead", "action %s writes to the same file as action %s", strict.Quote(b.Name), strict.Quote(owner))
+			continue
+		}
+		owners[path] = b.Name
+	}
+}
+
+func (l *loader) noteUnused() {
+	for _, b := range l.built {
+		if !slices.ContainsFunc(l.decoded, func(r *rules.Rule) bool { return slices.Contains(r.Actions, b.Name) }) {
+			l.Note(b.key.Pos(), "", "no rule uses action %s", strict.Quote(b.Name))
+		}
+	}
+}
+
+// noteUntrusted warns of commands that others can set off.
+func (l *loader) noteUntrusted() {
+	for _, r := range l.decoded {
+		if r.Trusted() {
+			continue
+		}
+		for i, name := range r.Actions {
+			if b := l.find(name); b.Kind == "exec" {
+				l.Note(r.ActionPos[i], "match _SYSTEMD_UNIT, _UID or another field that only journald writes",
+					"any local user can log a line that rule %s takes, and so run the command of action %s", strict.Quote(r.Name), strict.Quote(name))
+			}
+		}
+	}
+}

@@ -1,0 +1,237 @@
+package config
+
+import (
+	"cmp"
+	"errors"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"time"
+
+	"github.com/journald-router/journald-router/action"
+	"github.com/journald-router/journald-router/internal/strict"
+	"github.com/journald-router/journald-router/journal"
+	"github.com/journald-router/journald-router/router"
+	"github.com/journald-router/journald-router/rules"
+)
+
+// loader is one Load.
+type loader struct {
+	*sources
+	check   bool
+	secrets map[string]bool // what Redact takes out
+	built   []*built
+	decoded []*rules.Rule
+}
+
+// built is an action that was read, as far as it could be.
+type built struct {
+	router.Action
+	key      strict.Value // its name in the file
+	text     strict.Value // its `text:`, if it Exists
+	settings any          // the Config of its kind, or nil
+}
+
+// decodeState returns an absolute path, or an empty string where it is wrong.
+func (l *loader) decodeState() string {
+	if l.state.Exists() {
+		return absolute(l.state)
+	}
+	// systemd joins several by colons (systemd.exec(5)).
+	first, _, _ := strings.Cut(os.Getenv("STATE_DIRECTORY"), ":")
+	return cmp.Or(first, DefaultState)
+}
+
+func absolute(v strict.Value) string {
+	path, ok := v.Text()
+	if ok && !filepath.IsAbs(path) {
+		v.Report("begin it with /", "%s wants an absolute path, not %s", v.Name(), strict.Quote(path))
+		return ""
+	}
+	return path
+}
+
+// namespace is what a unit's instance name may have in it, as systemd's
+// log_namespace_name_valid wants (src/shared/journal-util.c, unit-name.c).
+var namespace = regexp.MustCompile(`^[A-Za-z0-9:_.\\@-]+$`)
+
+func (l *loader) decodeJournal() Journal {
+	if !l.journal.Exists() {
+		return Journal{}
+	}
+	var in struct {
+		Start      strict.Value `yaml:"start"`
+		Namespace  strict.Value `yaml:"namespace"`
+		Directory  strict.Value `yaml:"directory"`
+		IncludeOwn bool         `yaml:"include_own"`
+	}
+	l.journal.Decode(&in)
+	j := Journal{IncludeOwn: in.IncludeOwn}
+	if in.Start.Exists() {
+		j.Start = decodeStart(in.Start)
+	}
+	if in.Directory.Exists() {
+		j.Directory = absolute(in.Directory)
+	}
+	if in.Namespace.Exists() {
+		var ok bool
+		if j.Namespace, ok = in.Namespace.Text(); ok && !namespace.MatchString(j.Namespace) {
+			in.Namespace.Report("the name that LogNamespace= of the units has", "namespace wants the name of one journal namespace, not %s", strict.Quote(j.Namespace))
+		}
+		if in.Directory.Exists() {
+			in.Namespace.Report("a router reads one journal: run a second one for the other", "namespace and directory exclude each other")
+		}
+	}
+	return j
+}
+
+func decodeStart(v strict.Value) journal.Start {
+	text, ok := v.Text()
+	if !ok {
+		return journal.Start{}
+	}
+	start, err := journal.ParseStart(text)
+	if err != nil {
+		_, forms, _ := strings.Cut(err.Error(), ": want ")
+		v.Report(forms, "start wants a place in the journal, not %s", strict.Quote(text))
+	}
+	return start
+}
+
+// decodeAction reads one action. It ends up in l.built even where it is wrong,
+// so that rules that name it are not blamed.
+func (l *loader) decodeAction(s section) {
+	b := &built{Action: router.Action{Name: s.name}, key: s.key}
+	l.built = append(l.built, b)
+	if !strict.IsIdentifier(s.name) {
+		s.key.Report("letters, digits, dots, underscores and dashes, at most 64", "%s is no name for an action", strict.Quote(s.name))
+	}
+	var common struct {
+		Text  strict.Value `yaml:"text"`
+		Retry strict.Value `yaml:"retry"`
+		Queue strict.Value `yaml:"queue"`
+	}
+	var chosen []strict.Entry
+	others := make(strict.Handlers)
+	for _, k := range kinds {
+		others[k.name] = func(e strict.Entry) { chosen = append(chosen, e) }
+	}
+	ok := s.value.DecodeWith(&common, others)
+	b.text = common.Text
+	b.Retry = l.decodeRetry(common.Retry)
+	b.MaxBytes = l.decodeQueue(common.Queue)
+	switch {
+	case len(chosen) == 0 && ok:
+		s.value.Report("add one of "+kindNames(), "action %s does not say of what kind it is", strict.Quote(s.name))
+	case len(chosen) > 1:
+		chosen[1].Key.Report("make an action of each, and name both in the rule", "action %s is of two kinds, %s and %s",
+			strict.Quote(s.name), chosen[0].Key.Name(), chosen[1].Key.Name())
+	case len(chosen) == 1:
+		b.Kind = chosen[0].Key.Name()
+		l.build(b, chosen[0].Value.OrEmptyMap())
+	}
+}
+
+// build makes the destination from the section of its kind.
+func (l *loader) build(b *built, v strict.Value) {
+	var k kind
+	for _, k = range kinds {
+		if k.name == b.Kind {
+			break
+		}
+	}
+	v = v.WithExpander(l.expand)
+	settings, ok, construct := k.decode(v)
+	b.settings = settings
+	l.collectSecrets(settings, v)
+	destination, err := construct()
+	if err == nil {
+		b.Destination = destination
+		return
+	}
+	for _, e := range fieldErrors(err) {
+		at, found := v.Find(e.Key)
+		switch {
+		case !ok && (e.Key == "" || !found || l.Has(at.Pos())):
+			// It follows from what has been reported.
+		case l.check && (!found || l.lacksCredential(at)):
+			// It cannot be told without the credential.
+		default:
+			redact := l.redactor()
+			at.Report(redact(e.Hint), "%s %s", cmp.Or(e.Key, v.Name()), redact(e.Problem))
+		}
+	}
+}
+
+// fieldErrors takes an error of New apart. One that is no FieldError is about
+// the section as a whole.
+func fieldErrors(err error) []*action.FieldError {
+	if joined, ok := err.(interface{ Unwrap() []error }); ok {
+		var all []*action.FieldError
+		for _, one := range joined.Unwrap() {
+			all = append(all, fieldErrors(one)...)
+		}
+		return all
+	}
+	if e, ok := errors.AsType[*action.FieldError](err); ok {
+		return []*action.FieldError{e}
+	}
+	return []*action.FieldError{{Problem: err.Error()}}
+}
+
+func (l *loader) decodeRetry(v strict.Value) router.Retry {
+	r := router.Retry{Min: router.DefaultRetryMin, Max: router.DefaultRetryMax, GiveUpAfter: router.DefaultGiveUpAfter}
+	if !v.Exists() {
+		return r
+	}
+	var in struct {
+		Min         *time.Duration `yaml:"min"`
+		Max         *time.Duration `yaml:"max"`
+		GiveUpAfter *time.Duration `yaml:"give_up_after"`
+	}
+	if !v.Decode(&in) {
+		return r
+	}
+	for _, d := range []struct {
+		name string
+		set  *time.Duration
+		to   *time.Duration
+	}{{"min", in.Min, &r.Min}, {"max", in.Max, &r.Max}, {"give_up_after", in.GiveUpAfter, &r.GiveUpAfter}} {
+		if d.set == nil {
+			continue
+		}
+		if *d.to = *d.set; *d.set == 0 {
+			at, _ := v.Find(d.name)
+			at.Report("", "%s must be more than 0", d.name)
+		}
+	}
+	// Of the two, a default gives way to what the user wrote.
+	switch {
+	case in.Min == nil:
+		r.Min = min(r.Min, r.Max)
+	case in.Max == nil:
+		r.Max = max(r.Min, r.Max)
+	case r.Min > r.Max:
+		low, _ := v.Find("min")
+		high, _ := v.Find("max")
+		low.Report("swap them", "min %s is more than max %s", low.Raw(), high.Raw())
+	}
+	return r
+}
+
+func (l *loader) decodeQueue(v strict.Value) int64 {
+	if !v.Exists() {
+		return router.DefaultQueueBytes
+	}
+	const least = 1 << 20
+	var in struct {
+		MaxBytes strict.Bytes `yaml:"max_bytes"`
+	}
+	in.MaxBytes = router.DefaultQueueBytes
+	if v.Decode(&in) && in.MaxBytes < least {
+		at, _ := v.Find("max_bytes")
+		at.Report("", "max_bytes must be at least 1MiB")
+	}
+	return int64(in.MaxBytes)
+}
