@@ -1,0 +1,66 @@
+package slack
+
+import (
+	"errors"
+	"net/url"
+	"strings"
+
+	"github.com/journald-router/journald-router/action"
+)
+
+// check reports everything that is wrong with the settings.
+func (c Config) check() error {
+	var errs []error
+	refuse := func(key, problem, hint string) {
+		errs = append(errs, &action.FieldError{Key: key, Problem: problem, Hint: hint})
+	}
+	const alone = "webhook_url has it all: it stands for one channel of one workspace"
+	switch {
+	case c.Token != "" && c.WebhookURL != "":
+		refuse("webhook_url", "cannot go with token", "keep token to post as a bot, or webhook_url to post through a webhook")
+	case c.Token == "" && c.WebhookURL == "":
+		refuse("", "needs token and channel, or webhook_url", "token: ${credential:slack-token} and channel: \"#growth\"")
+	case c.WebhookURL != "":
+		if !isHTTP(c.WebhookURL.Reveal()) {
+			refuse("webhook_url", "is not a URL", "Slack shows it as https://hooks.slack.com/services/...")
+		}
+		if c.Channel != "" {
+			refuse("channel", "cannot go with webhook_url", alone)
+		}
+		if c.APIURL != "" {
+			refuse("api_url", "cannot go with webhook_url", alone)
+		}
+	default:
+		if problem, hint := checkToken(c.Token.Reveal()); problem != "" {
+			refuse("token", problem, hint)
+		}
+		if strings.TrimSpace(c.Channel) == "" {
+			refuse("channel", "is missing", `write a name, in quotes as # begins a comment: channel: "#growth"; or an id: channel: C024BE91L`)
+		}
+		if c.APIURL != "" && !isHTTP(c.APIURL) {
+			refuse("api_url", "is not a URL", "write it like https://slack-gov.com/api/, or leave it out")
+		}
+	}
+	if c.Timeout < 0 {
+		refuse("timeout", "is negative", "write a time like 30s, or leave it out")
+	}
+	return errors.Join(errs...)
+}
+
+// checkToken finds what is surely no bot's token.
+func checkToken(token string) (problem, hint string) {
+	switch {
+	case strings.ContainsAny(token, " \t\r\n"):
+		return "has a space or a line break in it", "a token is one word, which begins with xoxb-"
+	case strings.HasPrefix(token, "https://"):
+		return "is a URL", "an incoming webhook goes into webhook_url"
+	case strings.HasPrefix(token, "xapp-"):
+		return "is an app-level token, which cannot post", "take the Bot User OAuth Token, which begins with xoxb-"
+	}
+	return "", ""
+}
+
+func isHTTP(s string) bool {
+	u, err := url.Parse(s)
+	return err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Hostname() != "" && u.RawQuery == "" && u.Fragment == ""
+}

@@ -1,0 +1,77 @@
+package slack
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+
+	"github.com/journald-router/journald-router/action"
+)
+
+// sender sends slack-go's requests in the way of all actions: bounded replies,
+// no redirects, errors that have their class and no URL. slack-go itself
+// returns these errors as they are, and retries nothing unless told to.
+type sender struct{ client *http.Client }
+
+func (s sender) Do(req *http.Request) (*http.Response, error) {
+	req.Header.Set("User-Agent", action.UserAgent)
+	resp, body, err := action.SendHTTP(s.client, req)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", req.URL.Host, err)
+	}
+	if err := action.CheckStatus(resp, detail(body)); err != nil {
+		return nil, fmt.Errorf("%s %w", req.URL.Host, err)
+	}
+	if !json.Valid(body) {
+		return nil, fmt.Errorf("%s answered %d, but not with Slack's JSON (does api_url lead to Slack?)", req.URL.Host, resp.StatusCode)
+	}
+	resp.Body = io.NopCloser(bytes.NewReader(body))
+	return resp, nil
+}
+
+// detail is the reply's own word for an error, whichever form it has.
+func detail(body []byte) string {
+	var reply struct {
+		Error string `json:"error"`
+	}
+	if json.Unmarshal(body, &reply) == nil && reply.Error != "" {
+		return reply.Error
+	}
+	return string(body)
+}
+
+// postWebhook posts through an incoming webhook, by hand: slack-go throws away
+// the reply, and with it the reason of a refusal.
+// https://docs.slack.dev/messaging/sending-messages-using-incoming-webhooks
+func (a *Action) postWebhook(ctx context.Context, m action.Message) error {
+	body, err := json.Marshal(struct {
+		Text        string `json:"text"`
+		UnfurlLinks bool   `json:"unfurl_links"`
+		UnfurlMedia bool   `json:"unfurl_media"`
+	}{Text: text(m)})
+	if err != nil {
+		return err
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, a.config.WebhookURL.Reveal(), bytes.NewReader(body))
+	if err != nil {
+		return err
+	}
+	req.Header.Set("Content-Type", "application/json")
+	req.Header.Set("User-Agent", action.UserAgent)
+	resp, reply, err := action.SendHTTP(a.http, req)
+	if err != nil {
+		return err
+	}
+	said := string(bytes.TrimSpace(reply))
+	if err := action.CheckStatus(resp, said); err != nil {
+		return withHint(err, said)
+	}
+	if said != "ok" {
+		return errors.New("the reply is not Slack's: " + action.OneLine(said, 200) + " (does webhook_url lead to Slack?)")
+	}
+	return nil
+}

@@ -1,0 +1,124 @@
+// Package slack is the action that posts to a Slack channel: as a bot, through
+// chat.postMessage, or through an incoming webhook.
+package slack
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/journald-router/journald-router/action"
+	"github.com/slack-go/slack"
+)
+
+// Config is the action's section of the configuration. It needs either token and
+// channel, or webhook_url.
+type Config struct {
+	// Token is a bot's token, which begins with xoxb-. The bot needs the scope
+	// chat:write, and to be a member of the channel.
+	Token action.Secret `yaml:"token"`
+	// Channel is where the bot posts: a name (#growth) or an id (C024BE91L).
+	Channel string `yaml:"channel"`
+	// WebhookURL is the address of an incoming webhook, which belongs to one
+	// channel. It cannot carry the delivery's id: of a message that came twice,
+	// nothing tells that it did.
+	WebhookURL action.Secret `yaml:"webhook_url"`
+	// APIURL is the address of Slack's Web API, for GovSlack or a proxy. It goes
+	// with token only. Default: https://slack.com/api/
+	APIURL string `yaml:"api_url"`
+	// Timeout is the time limit of one request. Default: 30s.
+	Timeout time.Duration `yaml:"timeout"`
+}
+
+// Action posts one delivery as one message. With a token, the message's metadata
+// has the delivery's id.
+type Action struct {
+	config  Config
+	to      string   // for errors
+	secrets []string // what an error may not say
+	http    *http.Client
+	api     *slack.Client // nil with a webhook
+}
+
+var (
+	_ action.Escaper     = (*Action)(nil)
+	_ action.TimeLimiter = (*Action)(nil)
+	_ action.Closer      = (*Action)(nil)
+)
+
+// New makes the action; it connects to nothing. Its errors are
+// *action.FieldError, joined.
+func New(c Config) (*Action, error) {
+	if err := c.check(); err != nil {
+		return nil, err
+	}
+	a := &Action{config: c, http: action.NewHTTPClient()}
+	if c.WebhookURL != "" {
+		u, _ := url.Parse(c.WebhookURL.Reveal())
+		a.to = "webhook at " + u.Host
+		a.secrets = []string{u.String(), u.RequestURI(), u.Path}
+		return a, nil
+	}
+	apiURL := slack.APIURL
+	if c.APIURL != "" {
+		apiURL = strings.TrimSuffix(c.APIURL, "/") + "/"
+	}
+	a.to = c.Channel
+	a.secrets = []string{c.Token.Reveal()}
+	a.api = slack.New(c.Token.Reveal(), slack.OptionAPIURL(apiURL), slack.OptionHTTPClient(sender{a.http}))
+	return a, nil
+}
+
+// TimeLimit implements action.TimeLimiter.
+func (a *Action) TimeLimit() time.Duration {
+	if a.config.Timeout == 0 {
+		return action.DefaultTimeout
+	}
+	return a.config.Timeout
+}
+
+// Close implements action.Closer.
+func (a *Action) Close() error {
+	a.http.CloseIdleConnections()
+	return nil
+}
+
+// Deliver implements action.Action.
+func (a *Action) Deliver(ctx context.Context, batch []action.Message) error {
+	post := a.postWebhook
+	if a.api != nil {
+		post = a.postMessage
+	}
+	if err := post(ctx, batch[0]); err != nil {
+		return fmt.Errorf("post to %s: %w", a.to, action.Redact(err, a.secrets...))
+	}
+	return nil
+}
+
+// postMessage posts as a bot: https://docs.slack.dev/reference/methods/chat.postMessage
+func (a *Action) postMessage(ctx context.Context, m action.Message) error {
+	_, timestamp, _, err := a.api.SendMessageContext(ctx, a.config.Channel,
+		slack.MsgOptionText(text(m), false),
+		slack.MsgOptionDisableLinkUnfurl(),
+		slack.MsgOptionDisableMediaUnfurl(),
+		slack.MsgOptionMetadata(slack.SlackMetadata{
+			EventType:    "journald_router",
+			EventPayload: map[string]any{"id": m.ID},
+		}),
+	)
+	if reply, ok := errors.AsType[slack.SlackErrorResponse](err); ok {
+		return apiError(reply)
+	}
+	if err != nil {
+		return err
+	}
+	if timestamp == "" {
+		// slack-go takes a reply without an error for a success; but {} is none.
+		return errors.New("the reply is not Slack's: it names no message (does api_url lead to Slack?)")
+	}
+	return nil
+}
