@@ -27,8 +27,8 @@ type Message struct {
 	// Rule is the name of the rule that matched.
 	Rule string
 	// Text is the rendered `text:` of the rule or else of the action; without
-	// either, MESSAGE less the prefix that the rule matched, as it is: an Escaper
-	// has to escape that one itself.
+	// either, MESSAGE less the prefix that the rule matched. For an Escaper, what
+	// comes from the entry has been escaped in both.
 	Text string
 	// Custom says that the user wrote a `text:`: an action with a richer default
 	// form (all fields as JSON, say) uses that only if Custom is false.

@@ -111,7 +111,7 @@ func (a *Action) SetSpawned(f func(pid int) (ended func())) { a.spawned = f }
 // Deliver implements action.Action.
 func (a *Action) Deliver(ctx context.Context, batch []action.Message) error {
 	if err := a.run(ctx, batch[0]); err != nil {
-		return fmt.Errorf("run %s: %w", a.command[0], action.Redact(err, a.secrets...))
+		return fmt.Errorf("run %s: %w", a.command[0], err)
 	}
 	return nil
 }

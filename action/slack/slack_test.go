@@ -208,8 +208,7 @@ func TestMessage(t *testing.T) {
 		custom bool
 		want   string
 	}{
-		{"default text is escaped", "<!channel> & <https://x|y>", false, "&lt;!channel&gt; &amp; &lt;https://x|y&gt;"},
-		{"custom text is the user's, escaped where it was inserted", "<!here> a &lt; b", true, "<!here> a &lt; b"},
+		{"mark-up is what it is", "<!here> a &lt; b", true, "<!here> a &lt; b"},
 		{"line breaks", "one\ntwo", false, "one\ntwo"},
 		{"not UTF-8", "a\xffb", false, "a\ufffdb"},
 		{"nothing", "", false, "_(empty message)_"},
@@ -217,7 +216,7 @@ func TestMessage(t *testing.T) {
 		{"as long as it may be", long[:40_000], false, long[:40_000]},
 		{"too long", long, false, long[:39_967] + "… [34 more characters cut off]"},
 		{"too long, in characters", strings.Repeat("é", 50_000), true, strings.Repeat("é", 39_967) + "… [10033 more characters cut off]"},
-		{"too long by its escapes", long[:39_966] + strings.Repeat("<", 10), false, long[:39_966] + "… [40 more characters cut off]"},
+		{"too long by its escapes", long[:39_966] + strings.Repeat("&lt;", 10), false, long[:39_966] + "… [40 more characters cut off]"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -239,6 +238,13 @@ func TestMessage(t *testing.T) {
 				t.Errorf("(-want +got):\n%s", diff)
 			}
 		})
+	}
+}
+
+func TestEscape(t *testing.T) {
+	a := newAction(t, slack.Config{Token: slacktest.Token, Channel: "#growth"})
+	if got, want := a.Escape("<!channel> & <https://x|y> &amp; *bold*"), "&lt;!channel&gt; &amp; &lt;https://x|y&gt; &amp;amp; *bold*"; got != want {
+		t.Errorf("%q, want %q", got, want)
 	}
 }
 

@@ -23,12 +23,9 @@ var escaper = strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;")
 // https://docs.slack.dev/messaging/formatting-message-text#escaping
 func (a *Action) Escape(s string) string { return escaper.Replace(s) }
 
-// text is the message as Slack's mark-up.
+// text is the message's text, which is Slack's mark-up already, as Slack takes it.
 func text(m action.Message) string {
 	s := strings.ToValidUTF8(m.Text, "\ufffd")
-	if !m.Custom {
-		s = escaper.Replace(s)
-	}
 	if strings.TrimSpace(s) == "" {
 		return emptyText
 	}
