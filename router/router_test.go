@@ -740,6 +740,30 @@ func TestTemplateThatFailsIsADeadLetter(t *testing.T) {
 	})
 }
 
+// markup is a destination whose text is mark-up.
+type markup struct{ destination }
+
+func (*markup) Escape(s string) string { return strings.ReplaceAll(s, "<", "&lt;") }
+
+// TestTextIsEscaped: with a template and without.
+func TestTextIsEscaped(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := new(markup)
+		r := newRig(t, newMemory("X: <!channel>"), d)
+		r.start()
+		r.want(&d.destination, "&lt;!channel>")
+		r.stop()
+		var err error
+		if r.routes.Actions[0].Text, err = action.ParseTemplate("<b>{{ .Text }}", d.Escape); err != nil {
+			t.Fatal(err)
+		}
+		r.journal.log("X: <@U1>")
+		r.start()
+		r.want(&d.destination, "&lt;!channel>", "<b>&lt;@U1>")
+		r.stop()
+	})
+}
+
 func mustTemplate(t *testing.T, text string) *action.Template {
 	t.Helper()
 	tmpl, err := action.ParseTemplate(text, nil)

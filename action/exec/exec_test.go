@@ -227,7 +227,7 @@ func TestProcessesEnd(t *testing.T) {
 		{"left behind by success", background + "exit 0", false, "<nil>"},
 		{"left behind by failure", background + "exit 1", false, "run /bin/sh: exit status 1"},
 		{"stopped", background + "wait", true, "run /bin/sh: stopped: context canceled"},
-		{"stopped, with last words", "trap 'echo bye >&2; exit 65' TERM; " + background + "wait", true, "run /bin/sh: stopped: context canceled: bye"},
+		{"stopped, with last words", "exec 3>&2 2>/dev/null; trap 'echo bye >&3; exit 65' TERM; " + background + "wait", true, "run /bin/sh: stopped: context canceled: bye"},
 		{"stopped, done just in time", "trap 'exit 0' TERM; " + background + "wait", true, "<nil>"},
 		{"deaf to SIGTERM", "trap '' TERM; " + background + "wait; wait; sleep 1000", true, "run /bin/sh: stopped: context canceled"},
 	}

@@ -110,6 +110,10 @@ func (p *process) run(ctx context.Context, timeout time.Duration) (err error) {
 
 // serve runs the engine, and beside it all that ends with it.
 func (p *process) serve(ctx context.Context) error {
+	// Whoever reads standard output may go away: that is a failure of the stdout
+	// action, to be tried again, and not the end of the daemon. (Ignored, the
+	// signal would be ignored in the commands of exec actions too.)
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
 	ctx, cancel := context.WithCancel(ctx)
 	var wg sync.WaitGroup
 	defer wg.Wait()

@@ -45,7 +45,7 @@ func run(listen, logPath, token string) error {
 	if err != nil {
 		return err
 	}
-	fmt.Printf("listening: api_url: http://%s%s  webhook_url: http://%[1]s%s\n", l.Addr(), slacktest.APIPath, slacktest.WebhookPath)
+	fmt.Printf("listening: api_url: http://%s%s  webhook_url: http://%[1]s%[3]s\n", l.Addr(), slacktest.APIPath, slacktest.WebhookPath)
 	return http.Serve(l, fake)
 }
 
