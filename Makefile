@@ -1,5 +1,5 @@
 # make run    see journal lines routed, within a minute
-# make test   everything that can run on this machine
+# make test   everything that can run on this machine, in a few minutes
 #
 # Both install what is missing by themselves: Debian packages, with sudo where
 # the user is not root.
@@ -20,9 +20,17 @@ EXEC := -exec 'sudo -E env PATH=$(PATH)'
 endif
 
 .PHONY: build
-build:
+build: go
 	scripts/install-deps $(BUILD_DEPS)
 	$(GO) build -ldflags '-X main.release=$(RELEASE)' -o $(BIN) ./cmd/journald-router
+
+# Go itself is not installed: Debian's may be too old. From 1.21 on it fetches the
+# version that go.mod asks for.
+.PHONY: go
+go:
+	@version=$$($(GO) env GOVERSION 2>/dev/null); case $$version in \
+	go1.2[1-9]*|go1.[3-9][0-9]*) ;; \
+	*) echo "Go 1.26 is wanted, or at least 1.21, which fetches it; here is $${version:-none}: see https://go.dev/dl" >&2; exit 1 ;; esac
 
 .PHONY: run
 run: build
@@ -33,7 +41,7 @@ test: test-go test-container
 
 # Everything but the container, with the race detector.
 .PHONY: test-go
-test-go:
+test-go: go
 	scripts/install-deps $(TEST_DEPS)
 	$(GO) test -race -timeout 15m $(EXEC) ./...
 

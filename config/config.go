@@ -53,8 +53,9 @@ type Errors = strict.Errors
 // Options say what Load is for.
 type Options struct {
 	// Check is for `check` in an administrator's shell: a ${credential:NAME}
-	// without $CREDENTIALS_DIRECTORY is a note, no error. The Destination of an
-	// action that uses one may be nil then: such a Config is not to be run.
+	// without $CREDENTIALS_DIRECTORY is a note, no error. Something else stands for
+	// it, and an action that cannot do with that has no Destination: such a Config
+	// is not to be run.
 	Check bool
 }
 

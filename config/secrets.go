@@ -84,7 +84,7 @@ func (l *loader) secret(v strict.Value, scheme, name string) (string, bool) {
 			secret, err = readSecret(filepath.Join(dir, name))
 		case l.check:
 			l.Note(v.Pos(), "systemd passes credentials to the service only", "%s was not checked, as there is no $%s here", what, credentialsDirectory)
-			return "", false
+			return "credential", true // stands for it, so that the rest can be checked
 		default:
 			err = errors.New("there is no $" + credentialsDirectory)
 			hint = "systemd sets it for the service: systemctl start router; by hand, set it to a directory with the file " + name

@@ -171,7 +171,7 @@ func TestCheckWithoutCredentials(t *testing.T) {
 	const yaml = `
 actions:
   a: {slack: {token: "${credential:slack-token}", channel: "#c"}}
-  b: {webhook: {url: "https://hook.example/${credential:b}", timeout: "${credential:c}"}}
+  b: {webhook: {url: "https://hook.example/${credential:b}", headers: {X-Key: "${credential:c}"}}}
 rules: [{name: r, prefix: x, actions: [a, b]}]
 `
 	c, err := load(t, Options{Check: true}, map[string]string{"config.yaml": yaml})
@@ -181,20 +181,22 @@ rules: [{name: r, prefix: x, actions: [a, b]}]
 	const why = " was not checked, as there is no $CREDENTIALS_DIRECTORY here (systemd passes credentials to the service only)"
 	want := "config.yaml:3:22: ${credential:slack-token}" + why +
 		"\nconfig.yaml:4:22: ${credential:b}" + why +
-		"\nconfig.yaml:4:71: ${credential:c}" + why
+		"\nconfig.yaml:4:79: ${credential:c}" + why
 	if diff := cmp.Diff(want, Errors(c.Notes).Error()); diff != "" {
 		t.Errorf("notes (-want +got):\n%s", diff)
 	}
 	// What has nothing to do with the credential is checked all the same.
-	bad := strings.Replace(yaml, `timeout:`, `headers: {Connection: x}, tmeout:`, 1)
+	bad := strings.Replace(yaml, `headers: {`, `tmeout: 1s, headers: {Connection: x, `, 1)
+	bad = strings.Replace(bad, `, channel: "#c"`, "", 1)
 	_, err = load(t, Options{Check: true}, map[string]string{"config.yaml": bad})
-	want = `config.yaml:4:84: headers.Connection cannot be set (it is a matter of the connection; leave it out)
-config.yaml:4:88: unknown key "tmeout" (did you mean "timeout"?)`
+	want = `config.yaml:3:14: channel is missing (write a name, in quotes as # begins a comment: channel: "#growth"; or an id: channel: C024BE91L)
+config.yaml:4:62: unknown key "tmeout" (did you mean "timeout"?)
+config.yaml:4:96: headers.Connection cannot be set (it is a matter of the connection; leave it out)`
 	if diff := cmp.Diff(want, fmt.Sprint(err)); diff != "" {
 		t.Errorf("errors (-want +got):\n%s", diff)
 	}
 	// Where systemd, or the user, has set the directory, a missing one is an error.
-	path := write(t, map[string]string{"config.yaml": yaml, "credentials/b": "b", "credentials/c": "1s"})
+	path := write(t, map[string]string{"config.yaml": yaml, "credentials/b": "b", "credentials/c": "c"})
 	dir := filepath.Join(filepath.Dir(path), "credentials")
 	t.Setenv(credentialsDirectory, dir)
 	_, err = Load(path, Options{Check: true})

@@ -155,8 +155,8 @@ func (l *loader) build(b *built, v strict.Value) {
 		switch {
 		case !ok && (e.Key == "" || !found || l.Has(at.Pos())):
 			// It follows from what has been reported.
-		case l.check && (!found || l.lacksCredential(at)):
-			// It cannot be told without the credential.
+		case l.check && e.Key != "" && found && l.lacksCredential(at):
+			// It is about what stands for the credential.
 		default:
 			redact := l.redactor()
 			at.Report(redact(e.Hint), "%s %s", cmp.Or(e.Key, v.Name()), redact(e.Problem))

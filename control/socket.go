@@ -134,6 +134,9 @@ func Dial(ctx context.Context, dir string) (*Remote, error) {
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ECONNREFUSED) {
 		return nil, fmt.Errorf("%w: %w", ErrNoDaemon, err)
 	}
+	if errors.Is(err, fs.ErrPermission) {
+		return nil, fmt.Errorf("connect to the daemon by %s: %w (run this as root or as the daemon's user)", filepath.Join(dir, Socket), fs.ErrPermission)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("connect to the daemon: %w", err)
 	}

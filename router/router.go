@@ -88,7 +88,7 @@ func (r *Router) Run(ctx context.Context) error {
 	crew := make(map[string]*worker)
 	staff := func(routes Routes) {
 		r.routes.Store(&routes)
-		crew = r.staff(ctx, fail, &wg, crew, routes)
+		r.staff(ctx, fail, &wg, crew, routes)
 	}
 	staff(r.first)
 	wg.Go(func() {
@@ -140,17 +140,19 @@ func (r *Router) Reload(ctx context.Context, routes Routes) error {
 	}
 }
 
-// staff stops the workers of the old crew, and starts one for each action. An
-// action's new worker waits for the old one of the same name: a queue has one
-// worker at a time.
-func (r *Router) staff(ctx context.Context, fail func(error), wg *sync.WaitGroup, old map[string]*worker, routes Routes) map[string]*worker {
-	for _, w := range old {
+// staff stops the workers of the old crew, and starts one for each action. A
+// queue has one worker at a time: an action's new worker waits for the end of
+// the last one of its name, which is kept in the crew for that even while there
+// is no such action.
+func (r *Router) staff(ctx context.Context, fail func(error), wg *sync.WaitGroup, crew map[string]*worker, routes Routes) {
+	for _, w := range crew {
 		w.stop()
 	}
-	crew := make(map[string]*worker)
+	named := make(map[string]bool)
 	for _, a := range routes.Actions {
-		w, before := r.newWorker(ctx, a), old[a.Name]
+		w, before := r.newWorker(ctx, a), crew[a.Name]
 		crew[a.Name] = w
+		named[a.Name] = true
 		wg.Go(func() {
 			if before != nil {
 				<-before.ended
@@ -161,12 +163,21 @@ func (r *Router) staff(ctx context.Context, fail func(error), wg *sync.WaitGroup
 		})
 	}
 	for _, q := range r.Spool.Queues() {
-		if _, ok := crew[q.Action]; !ok && q.Queued > 0 {
+		if !named[q.Action] && q.Queued > 0 {
 			r.Log.Warn("a queue has no action of its name in the configuration; its deliveries are kept",
 				"action", q.Action, "queued", q.Queued)
 		}
 	}
-	return crew
+}
+
+// ReadAll tells whether Run, with Once, has read to the end.
+func (r *Router) ReadAll() bool {
+	select {
+	case <-r.read:
+		return true
+	default:
+		return false
+	}
 }
 
 // Buried returns how many deliveries have become dead letters since Run began.

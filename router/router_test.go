@@ -587,6 +587,80 @@ func TestReload(t *testing.T) {
 	})
 }
 
+// TestActionIsTakenAwayAndPutBack while its old worker is still at it: a queue
+// has one worker at a time.
+func TestActionIsTakenAwayAndPutBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		slow := &destination{deliver: func(context.Context, []action.Message) error {
+			time.Sleep(Grace - time.Second)
+			return nil
+		}}
+		r := newRig(t, newMemory("X: 1", "X: 2", "X: 3"), slow)
+		r.start()
+		synctest.Wait()
+		next := new(destination)
+		none, again := r.routes, r.routes
+		none.Actions = nil
+		again.Actions = slices.Clone(r.routes.Actions)
+		again.Actions[0].Destination = next
+		for _, routes := range []Routes{none, again, none, again} {
+			if err := r.router.Reload(t.Context(), routes); err != nil {
+				t.Fatal(err)
+			}
+		}
+		r.journal.log("X: 4")
+		time.Sleep(time.Minute)
+		r.want(slow, "1")
+		r.want(next, "2", "3", "4")
+		if q := r.spool.Queue("a").Status(); q.Queued != 0 || q.Bytes != 0 {
+			t.Errorf("the empty queue counts %+v", q)
+		}
+		r.stop()
+	})
+}
+
+// TestTemplateFailureIsNoSignOfLife of a destination that is dead.
+func TestTemplateFailureIsNoSignOfLife(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := &destination{deliver: func(context.Context, []action.Message) error { return errors.New("dead") }}
+		r := newRig(t, newMemory("X: bad", "X: good", "X: bad"), d)
+		r.routes.Actions[0].Text = mustTemplate(t, `{{ if eq .Text "bad" }}{{ index .Text 99 }}{{ end }}{{ .Text }}`)
+		r.routes.Actions[0].Retry.GiveUpAfter = time.Hour
+		r.start()
+		for range 10 {
+			time.Sleep(10 * time.Minute)
+			r.journal.log("X: bad", "X: good")
+		}
+		synctest.Wait()
+		if strings.Contains(r.log.String(), "succeed again") {
+			t.Errorf("nothing was ever delivered, but the log says:\n%s", &r.log)
+		}
+		if n := len(r.letters()); n < 5 {
+			t.Errorf("%d dead letters after an outage of 100 min with give_up_after 1 h", n)
+		}
+		r.stop()
+	})
+}
+
+// TestManyDeadLetters are not a line each in the log.
+func TestManyDeadLetters(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := &destination{deliver: func(context.Context, []action.Message) error { return action.Permanent(errors.New("no")) }}
+		var messages []string
+		for i := range 100 {
+			messages = append(messages, fmt.Sprintf("X: %d", i))
+		}
+		r := newRig(t, newMemory(messages...), d)
+		r.start()
+		synctest.Wait()
+		log := r.log.String()
+		if each := strings.Count(log, `msg="dead letter"`); each != 10 || !strings.Contains(log, `msg="more dead letters" action=a count=90`) {
+			t.Errorf("%d are logged by themselves:\n%s", each, log)
+		}
+		r.stop()
+	})
+}
+
 func TestReaderErrorIsSurvived(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := new(destination)
@@ -668,8 +742,8 @@ func TestOnce(t *testing.T) {
 			t.Fatal(err)
 		}
 		r.want(d, "1")
-		if p, _ := r.spool.Position("journal"); p != "2" {
-			t.Errorf("position %s, want 2", p)
+		if p, _ := r.spool.Position("journal"); p != "2" || !r.router.ReadAll() {
+			t.Errorf("position %s, want 2; read all: %v", p, r.router.ReadAll())
 		}
 		r.spool.Close()
 	})

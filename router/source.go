@@ -174,7 +174,7 @@ func (s *stream) batch() (batch []spool.Routed, err error) {
 		}
 		record, err := e.Record()
 		if err != nil {
-			return batch, &recordError{err}
+			return batch, err
 		}
 		if s.Guard != nil && s.Guard.Own(record) {
 			continue
@@ -195,10 +195,6 @@ func targets(matches []rules.Match) []spool.Target {
 	return to
 }
 
-// recordError means that the reader stands on an entry that matched but could
-// not be copied: the position must not be saved as having passed it.
-type recordError struct{ error }
-
 // savePosition stores how far was read, on the way out.
 func (s *stream) savePosition() error {
 	position, err := s.reader.Cursor()
@@ -208,18 +204,21 @@ func (s *stream) savePosition() error {
 	return s.Spool.Append(s.Source, position, nil)
 }
 
+// position is where reading is to go on after the batch. After an error of the
+// reader it may stand on the entry that it could not read, which must not be
+// passed over: then it is that of the last entry that matched.
+func (s *stream) position(batch []spool.Routed, end error) (string, error) {
+	if end == nil || end == io.EOF || end == journal.ErrEnd {
+		return s.reader.Cursor()
+	}
+	return batch[len(batch)-1].Record.Cursor(), nil
+}
+
 // commit appends the batch and the position behind it, once there is room. end
 // is what ended the batch. It tries until that succeeds or ctx is done: a full
 // disk is waited for.
 func (s *stream) commit(ctx context.Context, batch []spool.Routed, end error) error {
-	position, err := s.reader.Cursor()
-	var failed *recordError
-	if errors.As(end, &failed) {
-		if len(batch) == 0 {
-			return end
-		}
-		position, err = batch[len(batch)-1].Record.Cursor(), nil
-	}
+	position, err := s.position(batch, end)
 	if err != nil {
 		return err
 	}
@@ -232,19 +231,47 @@ func (s *stream) commit(ctx context.Context, batch []spool.Routed, end error) er
 		err := s.Spool.Append(s.Source, position, batch)
 		if err == nil {
 			s.dirty, s.saved = false, time.Now()
+			if failures > 1 {
+				s.Log.Info("reading goes on: the spool can be written again")
+			}
 			return nil
 		}
 		wait := retry.backoff(failures)
 		s.Log.Error("reading has stopped until the spool can be written", "err", err, "wait", wait)
-		s.step.wait()
-		if !sleep(ctx, wait) {
-			return ctx.Err()
+		if err := s.pause(ctx, wait, nil); err != nil {
+			return err
 		}
 	}
 }
 
-// room waits until no queue that the batch adds to is full. Meanwhile the reader
-// lets go of files that the journal has deleted.
+// pause waits for that long, or for the channel. Meanwhile the reader lets go of
+// the files that the journal deletes, once a second: their space may be what
+// is waited for.
+func (s *stream) pause(ctx context.Context, d time.Duration, until <-chan struct{}) error {
+	s.step.wait()
+	end := time.NewTimer(d)
+	defer end.Stop()
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	for {
+		select {
+		case <-end.C:
+			return nil
+		case <-until:
+			return nil
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-tick.C:
+			if p, ok := s.reader.(interface{ Process() error }); ok {
+				if err := p.Process(); err != nil {
+					return err
+				}
+			}
+		}
+	}
+}
+
+// room waits until no queue that the batch adds to is full.
 func (s *stream) room(ctx context.Context, batch []spool.Routed) error {
 	full := ""
 	for {
@@ -260,17 +287,9 @@ func (s *stream) room(ctx context.Context, batch []spool.Routed) error {
 			s.Log.Warn("reading has stopped: a queue is full, and the journal keeps what comes", "action", name)
 		}
 		full = name
-		s.step.wait()
-		select {
-		case <-freed:
-		case <-time.After(time.Second):
-			if p, ok := s.reader.(interface{ Process() error }); ok {
-				if err := p.Process(); err != nil {
-					return err
-				}
-			}
-		case <-ctx.Done():
-			return ctx.Err()
+		// The limit may change by a reload, which nobody tells of.
+		if err := s.pause(ctx, time.Second, freed); err != nil {
+			return err
 		}
 	}
 }

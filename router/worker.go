@@ -23,6 +23,9 @@ type worker struct {
 	ended  chan struct{}
 	limit  int           // of messages in one batch
 	time   time.Duration // that one Deliver may take
+
+	lettersSince        time.Time // when letters was last set to 0
+	letters, unreported int       // dead letters since then, and those of them not logged
 }
 
 func (r *Router) newWorker(ctx context.Context, a Action) *worker {
@@ -56,7 +59,7 @@ func (w *worker) run() error {
 			}
 		}()
 	}
-	for w.ctx.Err() == nil {
+	for first := true; w.ctx.Err() == nil; first = false {
 		w.step.begin("reading the queue of action "+w.Name, readLimit)
 		status := w.queue.Status()
 		batch, err := w.queue.Peek(w.batchLimit(status))
@@ -70,7 +73,8 @@ func (w *worker) run() error {
 			continue
 		}
 		w.step.wait()
-		if !sleep(w.ctx, status.Failures.Due(time.Now())) {
+		// Who says "once" says "now": a wait that an earlier run has left is over.
+		if wait := status.Failures.Due(time.Now()); !(w.router.Once && first) && !sleep(w.ctx, wait) {
 			return nil
 		}
 		outcomes, wait := w.try(batch, status)
@@ -98,6 +102,9 @@ func (w *worker) batchLimit(status spool.QueueStatus) int {
 
 // more waits for deliveries, and tells whether to go on.
 func (w *worker) more() bool {
+	if w.unreported > 0 {
+		w.reportLetters()
+	}
 	w.step.wait()
 	var read <-chan struct{}
 	if w.router.Once {
@@ -122,11 +129,11 @@ func (w *worker) try(batch []spool.Delivery, status spool.QueueStatus) (outcomes
 	var sent []int // messages[i] is of batch[sent[i]]
 	for i := range batch {
 		m, err := w.message(&batch[i])
-		outcomes[i].Text = m.Text
 		if err != nil {
-			outcomes[i].Fate, outcomes[i].Cause = spool.Rejected, w.redact(err)
+			outcomes[i] = spool.Outcome{Fate: spool.Rejected, Untried: true, Cause: w.redact(err), Text: m.Text}
 			continue
 		}
+		outcomes[i].Text = m.Text
 		messages, sent = append(messages, m), append(sent, i)
 	}
 	untried := 0
@@ -294,6 +301,9 @@ func (w *worker) settle(batch []spool.Delivery, outcomes []spool.Outcome, wait t
 		before := w.queue.Status()
 		err := w.queue.Settle(batch, outcomes, wait)
 		if err == nil {
+			if failures > 1 {
+				w.log.Info("the spool can be written again")
+			}
 			w.report(batch, outcomes, before)
 			return
 		}
@@ -313,24 +323,38 @@ func (w *worker) report(batch []spool.Delivery, outcomes []spool.Outcome, before
 	if f := before.Failures; f.Count > 0 && after.Failures.Count == 0 {
 		w.log.Info("deliveries succeed again", "failures", f.Count, "since", f.Since.Format(time.RFC3339))
 	}
-	buried := 0
 	for i, o := range outcomes {
-		if o.Fate != spool.Rejected && o.Fate != spool.GivenUp {
-			continue
-		}
-		const shown = 10
-		if buried++; buried <= shown {
-			w.log.Error("dead letter", "id", batch[i].ID, "rule", batch[i].Rule, "cause", o.Cause)
+		if o.Fate == spool.Rejected || o.Fate == spool.GivenUp {
+			w.router.buried.Add(1)
+			w.reportLetter(batch[i], o.Cause)
 		}
 	}
-	if buried > 1 {
-		w.log.Error("several dead letters", "count", buried)
-	}
-	w.router.buried.Add(int64(buried))
-	if f := after.Failures; f.Count > 0 {
+	if f := after.Failures; f.Count > before.Failures.Count {
 		w.log.Warn("delivery failed; it will be tried again", "cause", f.Error, "failures", f.Count,
 			"in", f.Wait.Round(time.Millisecond), "queued", after.Queued)
 	}
+}
+
+// reportLetter logs a dead letter: each of a few, and how many there were of many.
+func (w *worker) reportLetter(d spool.Delivery, cause string) {
+	const each, span = 10, time.Minute
+	if time.Since(w.lettersSince) > span {
+		w.reportLetters()
+		w.lettersSince = time.Now()
+	}
+	if w.letters++; w.letters <= each {
+		w.log.Error("dead letter", "id", d.ID, "rule", d.Rule, "cause", cause)
+	} else {
+		w.unreported++
+	}
+}
+
+// reportLetters logs what reportLetter kept back.
+func (w *worker) reportLetters() {
+	if w.unreported > 0 {
+		w.log.Error("more dead letters", "count", w.unreported)
+	}
+	w.letters, w.unreported = 0, 0
 }
 
 func (w *worker) redact(err error) string {

@@ -27,7 +27,13 @@ type Target struct {
 // position, and the deliveries that came of it, each at the end of its action's
 // queue. Without entries it just moves the position. After an error nothing has
 // changed, and the same Append may be tried again.
+//
+// It fails with ENOSPC already where the disk has no room left for taking
+// deliveries out: see reserve.
 func (s *Spool) Append(source, position string, entries []Routed) error {
+	if err := s.reserve.hold(); err != nil {
+		return fmt.Errorf("append to spool %s: %w", s.path, err)
+	}
 	return s.update("append", func(tx *bolt.Tx) (func(), error) {
 		if err := tx.Bucket(bucketPositions).Put([]byte(source), []byte(position)); err != nil {
 			return nil, err

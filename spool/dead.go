@@ -63,13 +63,22 @@ func (f Filter) match(l *Letter) bool {
 	if len(f.IDs) == 0 {
 		return true
 	}
-	for _, id := range f.IDs {
-		if strings.HasPrefix(l.ID, id) {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(f.IDs, func(id string) bool { return begins(l.ID, id) })
 }
+
+// leastID is how much of an id must be given at least: an empty one, from a
+// shell's variable that is not set, would stand for any.
+const leastID = 4
+
+// CheckID refuses what is too short to be the beginning of an id.
+func CheckID(id string) error {
+	if len(id) < leastID {
+		return fmt.Errorf("dead letter %q: give at least %d digits of the id", id, leastID)
+	}
+	return nil
+}
+
+func begins(id, part string) bool { return len(part) >= leastID && strings.HasPrefix(id, part) }
 
 // ErrNoLetter is wrapped by the error for an id that no letter has.
 var ErrNoLetter = errors.New("no such dead letter")
@@ -131,13 +140,18 @@ func (s *Spool) checkIDs(f Filter) error {
 	if len(f.IDs) == 0 {
 		return nil
 	}
+	for _, id := range f.IDs {
+		if err := CheckID(id); err != nil {
+			return err
+		}
+	}
 	found := make(map[string]string)
 	for l, err := range s.Letters(f) {
 		if err != nil {
 			return err
 		}
 		for _, id := range f.IDs {
-			if !strings.HasPrefix(l.ID, id) {
+			if !begins(l.ID, id) {
 				continue
 			}
 			if other, ok := found[id]; ok && other != l.ID {
@@ -191,36 +205,44 @@ func (s *Spool) takeLetters(op string, f Filter, choose func(*Letter) bool, do f
 	if err := s.checkIDs(f); err != nil {
 		return 0, err
 	}
-	begun := time.Now()
-	for next := []byte(nil); ; {
-		letters, after, err := s.someLetters(f, next)
+	// The keys first: what is buried meanwhile is left for the next time.
+	var keys [][]byte
+	for l, err := range s.Letters(f) {
 		if err != nil {
-			return n, fmt.Errorf("%s in spool %s: %w", op, s.path, err)
+			return 0, err
 		}
-		// One that was buried since is a new failure: left for the next time.
-		letters = slices.DeleteFunc(letters, func(l Letter) bool { return l.BuriedAt.After(begun) || !choose(&l) })
+		if choose(&l) {
+			keys = append(keys, letterKey(l))
+		}
+	}
+	for some := range slices.Chunk(keys, 200) {
 		taken := 0
-		err = s.update(op, func(tx *bolt.Tx) (func(), error) {
-			var still []Letter
-			for _, l := range letters {
-				if key := letterKey(l); tx.Bucket(bucketDead).Get(key) != nil {
-					if err := tx.Bucket(bucketDead).Delete(key); err != nil {
-						return nil, err
-					}
-					still = append(still, l)
+		err := s.update(op, func(tx *bolt.Tx) (func(), error) {
+			dead := tx.Bucket(bucketDead)
+			var letters []Letter
+			for _, key := range some {
+				value := bytes.Clone(dead.Get(key))
+				if value == nil {
+					continue // another command was faster
 				}
+				l, err := decodeLetter(key, value)
+				if err != nil {
+					return nil, err
+				}
+				if err := dead.Delete(key); err != nil {
+					return nil, err
+				}
+				letters = append(letters, l)
 			}
-			taken = len(still)
-			return do(tx, still)
+			taken = len(letters)
+			return do(tx, letters)
 		})
 		if err != nil {
 			return n, err
 		}
-		if n += taken; after == nil {
-			return n, nil
-		}
-		next = after
+		n += taken
 	}
+	return n, nil
 }
 
 func letterKey(l Letter) []byte {

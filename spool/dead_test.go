@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	bolt "go.etcd.io/bbolt"
 )
 
 // buried makes a spool with dead letters 1 to 4, of the actions a, b, a, b.
@@ -138,11 +139,40 @@ func TestUnknownAndAmbiguousIDsChangeNothing(t *testing.T) {
 	if !errors.Is(err, ErrNoLetter) || !strings.Contains(err.Error(), "ffffnone") || !strings.Contains(err.Error(), "nor this") {
 		t.Errorf("unknown ids: %v, want ErrNoLetter for both", err)
 	}
-	if _, _, err := s.RetryLetters(Filter{IDs: []string{""}}, func(string) bool { return true }); err == nil || !strings.Contains(err.Error(), "more than one") {
+	for _, short := range []string{"", id(1)[:3]} {
+		if _, err := s.DropLetters(Filter{IDs: []string{short}}); err == nil || !strings.Contains(err.Error(), "at least 4 digits") {
+			t.Errorf("the id %q: %v", short, err)
+		}
+		if got := letters(t, s, Filter{IDs: []string{short}}); got != nil {
+			t.Errorf("the id %q stands for %q", short, got)
+		}
+	}
+	// Two ids that begin alike.
+	twin := Letter{Delivery: Delivery{ID: id(1)[:8] + strings.Repeat("0", 24), Action: "a", Record: entry(5).Record}, BuriedAt: time.Now()}
+	if err := s.db.Update(func(tx *bolt.Tx) error { return putLetter(tx, twin) }); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := s.RetryLetters(Filter{IDs: []string{id(1)[:8]}}, func(string) bool { return true }); err == nil || !strings.Contains(err.Error(), "more than one") {
 		t.Errorf("an ambiguous id: %v", err)
 	}
-	if got := len(letters(t, s, Filter{})); got != 4 {
-		t.Errorf("%d letters are left, want all 4", got)
+	if got := len(letters(t, s, Filter{})); got != 5 {
+		t.Errorf("%d letters are left, want all 5", got)
+	}
+}
+
+// TestLetterFromTheFuture: one that was buried while the clock was ahead can be
+// taken as well.
+func TestLetterFromTheFuture(t *testing.T) {
+	s := buried(t)
+	d := Delivery{ID: strings.Repeat("f", 32), Action: "a", Record: entry(5).Record}
+	err := s.db.Update(func(tx *bolt.Tx) error {
+		return putLetter(tx, Letter{Delivery: d, BuriedAt: time.Now().Add(24 * time.Hour)})
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n, _, err := s.RetryLetters(Filter{IDs: []string{"ffff"}}, func(string) bool { return true }); n != 1 || err != nil {
+		t.Errorf("RetryLetters = %d, %v", n, err)
 	}
 }
 

@@ -3,8 +3,10 @@ package spool
 import (
 	"bytes"
 	"cmp"
+	"errors"
 	"fmt"
 	"slices"
+	"syscall"
 	"time"
 
 	bolt "go.etcd.io/bbolt"
@@ -73,12 +75,12 @@ func (f Failures) LastedUntil(now time.Time) time.Duration {
 const tryTime = 5 * time.Minute
 
 // failed adds one failure.
-func (f *Failures) failed(now time.Time, wait time.Duration) {
+func (f *Failures) failed(now time.Time, wait time.Duration, cause string) {
 	if f.Count == 0 {
 		f.Since = now
 	}
 	f.Lasted = f.LastedUntil(now)
-	f.Last, f.Wait = now, wait
+	f.Last, f.Wait, f.Error = now, wait, cause
 	f.Count++
 }
 
@@ -276,7 +278,7 @@ const (
 type Outcome struct {
 	Fate Fate
 	// Untried says that the delivery itself was not tried this time: it counts as
-	// no attempt and, with Retry, as no failure.
+	// no attempt, and tells nothing of the destination.
 	Untried bool
 	// Cause is the failure in words that may be stored and shown: without
 	// secrets. It is empty for an accepted delivery.
@@ -294,17 +296,17 @@ func (q *Queue) Settle(batch []Delivery, outcomes []Outcome, wait time.Duration)
 		return nil
 	}
 	s := q.spool
-	return s.update("settle", func(tx *bolt.Tx) (func(), error) {
+	settle := func(tx *bolt.Tx) (func(), error) {
 		state, now := q.snapshot(), time.Now()
-		failed, answered := false, false
+		failed, answered, cause := false, false, state.Error
 		for i, d := range batch {
 			o := outcomes[i]
 			failed = failed || o.Fate == Retry && !o.Untried || o.Fate == GivenUp
-			answered = answered || o.Fate == Accepted || o.Fate == Rejected
+			answered = answered || (o.Fate == Accepted || o.Fate == Rejected) && !o.Untried
 			if o.Fate == Retry {
 				if !o.Untried {
 					state.attempted(d.at)
-					state.Failures.Error = o.Cause
+					cause = o.Cause
 				}
 				continue
 			}
@@ -321,12 +323,10 @@ func (q *Queue) Settle(batch []Delivery, outcomes []Outcome, wait time.Duration)
 			}
 		}
 		if answered {
-			state.Failures = Failures{Error: state.Error}
+			state.Failures = Failures{}
 		}
 		if failed {
-			state.Failures.failed(now, wait)
-		} else {
-			state.Failures = Failures{}
+			state.Failures.failed(now, wait, cause)
 		}
 		gone, err := q.advance(tx, &state)
 		if err != nil {
@@ -346,7 +346,12 @@ func (q *Queue) Settle(batch []Delivery, outcomes []Outcome, wait time.Duration)
 			close(s.freed)
 			s.freed = make(chan struct{})
 		}, nil
-	})
+	}
+	err := s.update("settle", settle)
+	if errors.Is(err, syscall.ENOSPC) && s.reserve.release() {
+		err = s.update("settle", settle)
+	}
+	return err
 }
 
 // advance moves the head over what is settled, and removes the blocks that it
@@ -424,9 +429,16 @@ func (st *queueState) marked(at place) *mark {
 	return &st.Marks[i]
 }
 
-func (st *queueState) attempted(at place) { st.marked(at).Attempts++ }
+func (st *queueState) attempted(at place) {
+	if comparePlaces(at, st.Head) >= 0 {
+		st.marked(at).Attempts++
+	}
+}
 
 func (st *queueState) settled(d Delivery) {
+	if comparePlaces(d.at, st.Head) < 0 {
+		return // it has left the queue already
+	}
 	m := st.marked(d.at)
 	if m.Settled {
 		return

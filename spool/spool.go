@@ -31,14 +31,19 @@ import (
 	"runtime/debug"
 	"slices"
 	"sync"
+	"syscall"
 	"time"
 
 	bolt "go.etcd.io/bbolt"
 	bolterrors "go.etcd.io/bbolt/errors"
 )
 
-// File is the name of the spool in the state directory.
-const File = "spool.db"
+// File is the name of the spool in the state directory, beside which there is
+// the file that keeps room for emptying it.
+const (
+	File        = "spool.db"
+	reserveFile = "spool.reserve"
+)
 
 // version is that of the file's layout. A file of another version is refused.
 const version = "1"
@@ -49,6 +54,8 @@ var (
 	// ErrCorrupt means that the file is no spool, or a damaged one. It is left
 	// as it is.
 	ErrCorrupt = errors.New("not a sound spool")
+	// ErrVersion means that another release of the program wrote the file.
+	ErrVersion = errors.New("written by another release")
 )
 
 var (
@@ -67,8 +74,9 @@ var (
 
 // A Spool is an open spool file. Its methods may be called by any goroutine.
 type Spool struct {
-	db   *bolt.DB
-	path string
+	db      *bolt.DB
+	path    string
+	reserve reserve
 
 	// write is held through each changing transaction: bbolt has one writer
 	// anyway, and what is in memory must change in the same order.
@@ -81,16 +89,16 @@ type Spool struct {
 }
 
 // Open opens the spool in the state directory, and makes a new one where there
-// is none. The error is ErrLocked or ErrCorrupt where one of these is the cause;
-// a damaged file is never replaced.
+// is none. The error is ErrLocked, ErrCorrupt or ErrVersion where one of these is
+// the cause; a damaged file is never replaced.
 func Open(dir string) (*Spool, error) {
 	path := filepath.Join(dir, File)
 	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return nil, fmt.Errorf("open spool: make state directory: %w", err)
+		return nil, fmt.Errorf("open spool: make state directory: %w", withHint(err))
 	}
 	if _, err := os.Lstat(path); errors.Is(err, fs.ErrNotExist) {
 		if err := create(path); err != nil {
-			return nil, fmt.Errorf("open spool: %w", err)
+			return nil, fmt.Errorf("open spool: %w", withHint(err))
 		}
 	}
 	return OpenExisting(dir)
@@ -100,12 +108,20 @@ func Open(dir string) (*Spool, error) {
 func OpenExisting(dir string) (*Spool, error) {
 	s, err := open(filepath.Join(dir, File))
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("open spool: %w (either the daemon has never run, or the configuration names another state directory)", err)
+		return nil, fmt.Errorf("open spool: %w (either the daemon has never run, or it has another state directory: that of state: in its configuration, or of $STATE_DIRECTORY)", err)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("open spool: %w", err)
+		return nil, fmt.Errorf("open spool: %w", withHint(err))
 	}
 	return s, nil
+}
+
+// withHint says what to do about a permission that is missing.
+func withHint(err error) error {
+	if !errors.Is(err, fs.ErrPermission) {
+		return err
+	}
+	return fmt.Errorf("%w (run this as root or as the daemon's user, or name a directory of yours with state: or $STATE_DIRECTORY)", err)
 }
 
 // create makes an empty spool under another name first, so that a file of the
@@ -163,17 +179,25 @@ func open(path string) (s *Spool, err error) {
 		return nil, corrupt("an empty file, or no file at all")
 	}
 	db, err := bolt.Open(path, 0o600, &bolt.Options{Timeout: 200 * time.Millisecond, FreelistType: bolt.FreelistMapType})
+	var system syscall.Errno
 	switch {
 	case errors.Is(err, bolterrors.ErrTimeout):
-		return nil, fmt.Errorf("%s: %w", path, ErrLocked)
-	case errors.Is(err, fs.ErrPermission):
-		return nil, err
+		return nil, fmt.Errorf("%s: %w (stop it, or give each a state directory of its own)", path, ErrLocked)
+	case errors.As(err, &system):
+		return nil, err // the file itself may be sound
 	case err != nil:
 		return nil, corrupt(err)
 	}
 	s = &Spool{db: db, path: path, queues: make(map[string]*Queue), freed: make(chan struct{})}
-	if err := s.load(); err != nil {
+	s.reserve.path = filepath.Join(filepath.Dir(path), reserveFile)
+	err = s.load()
+	if err != nil {
 		db.Close()
+	}
+	switch {
+	case errors.Is(err, ErrVersion):
+		return nil, fmt.Errorf("%s: %w", path, err)
+	case err != nil:
 		return nil, corrupt(err)
 	}
 	return s, nil
@@ -192,7 +216,7 @@ func (s *Spool) load() error {
 			}
 		}
 		if v := tx.Bucket(bucketMeta).Get(keyVersion); string(v) != version {
-			return fmt.Errorf("its layout is version %q, this program knows version %q", v, version)
+			return fmt.Errorf("%w: it has layout %q, this program knows layout %q (run the release that wrote it until its queues are empty; then move the file away)", ErrVersion, v, version)
 		}
 		return tx.Bucket(bucketStates).ForEach(func(action, value []byte) error {
 			q := newQueue(s, string(action))
@@ -215,6 +239,7 @@ func (s *Spool) fileSize() int64 {
 
 // Close releases the file. No other method may be called during or after it.
 func (s *Spool) Close() error {
+	s.reserve.close()
 	if err := s.db.Close(); err != nil {
 		return fmt.Errorf("close spool: %w", err)
 	}

@@ -8,12 +8,14 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/journald-router/journald-router/journal"
 	bolt "go.etcd.io/bbolt"
+	"golang.org/x/sys/unix"
 )
 
 func openSpool(t *testing.T, dir string) *Spool {
@@ -228,7 +230,7 @@ func TestFailingTime(t *testing.T) {
 	var f Failures
 	now := time.Now()
 	for range 10 {
-		f.failed(now, time.Minute)
+		f.failed(now, time.Minute, "down")
 		now = now.Add(90 * time.Second)
 	}
 	if want := 9 * 90 * time.Second; f.Lasted != want || f.LastedUntil(now) != want+90*time.Second {
@@ -353,18 +355,6 @@ func TestDamagedFileIsRefused(t *testing.T) {
 			}
 			return b
 		},
-		"another version": func(t *testing.T, _ []byte) []byte {
-			s := openSpool(t, t.TempDir())
-			err := s.db.Update(func(tx *bolt.Tx) error { return tx.Bucket(bucketMeta).Put(keyVersion, []byte("0")) })
-			if err := errors.Join(err, s.Close()); err != nil {
-				t.Fatal(err)
-			}
-			b, err := os.ReadFile(s.path)
-			if err != nil {
-				t.Fatal(err)
-			}
-			return b
-		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()
@@ -385,6 +375,90 @@ func TestDamagedFileIsRefused(t *testing.T) {
 				t.Errorf("the file was changed (%v)", err)
 			}
 		})
+	}
+}
+
+// TestAnotherVersion: the file is sound, and must not be called damaged.
+func TestAnotherVersion(t *testing.T) {
+	s := openSpool(t, t.TempDir())
+	err := s.db.Update(func(tx *bolt.Tx) error { return tx.Bucket(bucketMeta).Put(keyVersion, []byte("0")) })
+	if err := errors.Join(err, s.Close()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Open(filepath.Dir(s.path)); !errors.Is(err, ErrVersion) || errors.Is(err, ErrCorrupt) || !strings.Contains(err.Error(), s.path) {
+		t.Errorf("Open: %v, want ErrVersion and the file's name", err)
+	}
+}
+
+// smallDisk is a file system of that many MiB.
+func smallDisk(t *testing.T, mib int) string {
+	t.Helper()
+	dir := t.TempDir()
+	if err := unix.Mount("tmpfs", dir, "tmpfs", 0, fmt.Sprintf("size=%dm", mib)); err != nil {
+		t.Fatalf("mount a small file system, which takes root: %v", err)
+	}
+	t.Cleanup(func() {
+		if err := unix.Unmount(dir, unix.MNT_DETACH); err != nil {
+			t.Error(err)
+		}
+	})
+	return dir
+}
+
+// TestReadOnlyDisk: that is no damage, and must not be called so.
+func TestReadOnlyDisk(t *testing.T) {
+	dir := smallDisk(t, 16)
+	if err := openSpool(t, dir).Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Mount("", dir, "", unix.MS_REMOUNT|unix.MS_RDONLY, ""); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Open(dir); !errors.Is(err, unix.EROFS) || errors.Is(err, ErrCorrupt) {
+		t.Errorf("Open: %v, want EROFS", err)
+	}
+}
+
+// TestFullDisk: when nothing more can be appended, what is there can still be
+// taken out, in order, and then there is room again.
+func TestFullDisk(t *testing.T) {
+	s := openSpool(t, smallDisk(t, 12))
+	defer s.Close()
+	fill := func() (appended int) {
+		for {
+			var entries []Routed
+			for range 100 {
+				e := entry(appended+len(entries), "a", "b")
+				e.Record = journal.NewRecord(e.Record.Cursor(), time.Now(), 0,
+					journal.Field{Name: "MESSAGE", Value: fmt.Appendf(nil, "X: message %d %s", appended+len(entries), bytes.Repeat([]byte("x"), 500))})
+				entries = append(entries, e)
+			}
+			err := s.Append("journal", fmt.Sprint(appended), entries)
+			if errors.Is(err, syscall.ENOSPC) {
+				return appended
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			appended += len(entries)
+		}
+	}
+	appended := fill()
+	if appended < 1000 {
+		t.Fatalf("only %d deliveries fit", appended)
+	}
+	for _, name := range []string{"a", "b"} {
+		q := s.Queue(name)
+		for n := range appended {
+			batch := peek(t, q, 1)
+			if want := fmt.Sprintf("message %d ", n); len(batch) != 1 || !strings.HasPrefix(batch[0].Text(), want) {
+				t.Fatalf("queue %s has %.20q, want %q", name, texts(batch), want)
+			}
+			settle(t, q, batch, Accepted)
+		}
+	}
+	if again := fill(); again < appended/2 {
+		t.Errorf("after it was emptied %d deliveries fit, before %d", again, appended)
 	}
 }
 

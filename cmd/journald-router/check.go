@@ -24,9 +24,9 @@ what to do about it. Notes are about what is legal but should be known.`,
 			for _, note := range c.Notes {
 				fmt.Fprintf(cmd.ErrOrStderr(), "note: %v\n", note)
 			}
-			fmt.Fprintf(cmd.OutOrStdout(), "%s: valid: %s, %s\n", strings.Join(c.Files, ", "),
+			_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s: valid: %s, %s\n", strings.Join(c.Files, ", "),
 				count(len(c.Rules.Rules()), "rule"), count(len(c.Actions), "action"))
-			return nil
+			return err
 		},
 	}
 }

@@ -1,12 +1,15 @@
 package main
 
 import (
+	"bufio"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"iter"
 	"maps"
+	"os"
 	"slices"
 	"text/tabwriter"
 	"time"
@@ -53,6 +56,19 @@ func (s *selection) choose(ids []string) error {
 	return nil
 }
 
+// none says that nothing was chosen.
+func (s *selection) none() string {
+	switch {
+	case s.Action != "" && s.Rule != "":
+		return fmt.Sprintf("no dead letter is of the action %q and the rule %q", s.Action, s.Rule)
+	case s.Action != "":
+		return fmt.Sprintf("no dead letter is of the action %q", s.Action)
+	case s.Rule != "":
+		return fmt.Sprintf("no dead letter is of the rule %q", s.Rule)
+	}
+	return "no dead letters"
+}
+
 // format is the flag --output.
 type format struct{ name string }
 
@@ -86,11 +102,16 @@ captures, record.`,
 			if err != nil {
 				return err
 			}
-			return withLetters(cmd.Context(), o.config, func(letters control.Letters) error {
+			return withLetters(cmd.Context(), o.config, cmd.OutOrStdout(), func(letters control.Letters, out io.Writer) error {
+				list := letters.List(cmd.Context(), chosen.Filter)
 				if asJSON {
-					return listJSON(cmd, letters, chosen.Filter)
+					return listJSON(out, list)
 				}
-				return listText(cmd, letters, chosen.Filter)
+				n, err := listText(out, list)
+				if n == 0 && err == nil {
+					fmt.Fprintln(cmd.ErrOrStderr(), chosen.none())
+				}
+				return err
 			})
 		},
 	}
@@ -102,28 +123,23 @@ captures, record.`,
 // shortID is enough of an id for people, and almost surely unique.
 func shortID(id string) string { return id[:min(len(id), 12)] }
 
-func listText(cmd *cobra.Command, letters control.Letters, f spool.Filter) error {
-	n := 0
-	w := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
-	for l, err := range letters.List(cmd.Context(), f) {
+func listText(out io.Writer, list iter.Seq2[spool.LetterView, error]) (n int, err error) {
+	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	for l, err := range list {
 		if err != nil {
-			return err
+			return n, err
 		}
 		if n++; n == 1 {
 			fmt.Fprintln(w, "ID\tTIME\tACTION\tRULE\tATTEMPTS\tCAUSE")
 		}
 		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%d\t%s\n", shortID(l.ID), l.Time.Local().Format(time.DateTime), l.Action, l.Rule, l.Attempts, l.Cause)
 	}
-	if n == 0 {
-		fmt.Fprintln(cmd.ErrOrStderr(), "no dead letters")
-	}
-	return w.Flush()
+	return n, w.Flush()
 }
 
-func listJSON(cmd *cobra.Command, letters control.Letters, f spool.Filter) error {
-	out := cmd.OutOrStdout()
+func listJSON(out io.Writer, list iter.Seq2[spool.LetterView, error]) error {
 	open := "["
-	for l, err := range letters.List(cmd.Context(), f) {
+	for l, err := range list {
 		if err != nil {
 			return err
 		}
@@ -136,10 +152,10 @@ func listJSON(cmd *cobra.Command, letters control.Letters, f spool.Filter) error
 		}
 		open = ",\n"
 	}
-	if open == "[" {
-		fmt.Fprint(out, open)
+	if open != "[" {
+		open = ""
 	}
-	_, err := fmt.Fprintln(out, "]")
+	_, err := fmt.Fprintln(out, open+"]")
 	return err
 }
 
@@ -154,15 +170,15 @@ func newDeadShowCommand(o *options) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return withLetters(cmd.Context(), o.config, func(letters control.Letters) error {
+			return withLetters(cmd.Context(), o.config, cmd.OutOrStdout(), func(letters control.Letters, out io.Writer) error {
 				l, err := findLetter(cmd.Context(), letters, ids[0])
 				if err != nil {
 					return err
 				}
 				if asJSON {
-					return json.NewEncoder(cmd.OutOrStdout()).Encode(l)
+					return json.NewEncoder(out).Encode(l)
 				}
-				return showText(cmd.OutOrStdout(), l)
+				return showText(out, l)
 			})
 		},
 	}
@@ -178,6 +194,9 @@ func exactlyOneID(cmd *cobra.Command, args []string) error {
 }
 
 func findLetter(ctx context.Context, letters control.Letters, id string) (found spool.LetterView, err error) {
+	if err := spool.CheckID(id); err != nil {
+		return found, err
+	}
 	for l, err := range letters.List(ctx, spool.Filter{IDs: []string{id}}) {
 		if err != nil {
 			return found, err
@@ -233,13 +252,16 @@ that a mended template or action applies.`,
 			if err := chosen.choose(ids); err != nil {
 				return err
 			}
-			return withLetters(cmd.Context(), o.config, func(letters control.Letters) error {
+			return withLetters(cmd.Context(), o.config, cmd.OutOrStdout(), func(letters control.Letters, out io.Writer) error {
 				done, err := letters.Retry(cmd.Context(), chosen.Filter)
 				if err != nil {
 					return err
 				}
-				fmt.Fprintf(cmd.OutOrStdout(), "%s put back\n", count(done.Count, "dead letter"))
-				var errs []error
+				if done.Count == 0 && len(done.Kept) == 0 {
+					fmt.Fprintln(cmd.ErrOrStderr(), chosen.none())
+				}
+				_, err = fmt.Fprintf(out, "%s put back\n", count(done.Count, "dead letter"))
+				errs := []error{err}
 				for _, name := range slices.Sorted(maps.Keys(done.Kept)) {
 					errs = append(errs, fmt.Errorf("%s kept: the configuration has no action %q (add it and reload, or drop them)", count(done.Kept[name], "dead letter"), name))
 				}
@@ -265,11 +287,15 @@ func newDeadDropCommand(o *options) *cobra.Command {
 			if !chosen.all && len(ids) == 0 && chosen.Action == "" && chosen.Rule == "" {
 				return usageError{errors.New("dead drop: give IDs, --action, --rule or --all")}
 			}
-			return withLetters(cmd.Context(), o.config, func(letters control.Letters) error {
+			return withLetters(cmd.Context(), o.config, cmd.OutOrStdout(), func(letters control.Letters, out io.Writer) error {
 				done, err := letters.Drop(cmd.Context(), chosen.Filter)
-				if err == nil {
-					fmt.Fprintf(cmd.OutOrStdout(), "%s dropped\n", count(done.Count, "dead letter"))
+				if err != nil {
+					return err
 				}
+				if done.Count == 0 {
+					fmt.Fprintln(cmd.ErrOrStderr(), chosen.none())
+				}
+				_, err = fmt.Fprintf(out, "%s dropped\n", count(done.Count, "dead letter"))
 				return err
 			})
 		},
@@ -280,8 +306,10 @@ func newDeadDropCommand(o *options) *cobra.Command {
 }
 
 // withLetters finds the letters of the configuration's state directory: with the
-// daemon that runs there, or else in the spool.
-func withLetters(ctx context.Context, path string, do func(control.Letters) error) (err error) {
+// daemon that runs there, or else in the spool. What do prints goes to out; the
+// spool, which a daemon may want to open, is closed before that, as a pager may
+// hold up the output for long.
+func withLetters(ctx context.Context, path string, out io.Writer, do func(l control.Letters, out io.Writer) error) error {
 	c, err := config.LoadSummary(path)
 	if err != nil {
 		return err
@@ -290,7 +318,7 @@ func withLetters(ctx context.Context, path string, do func(control.Letters) erro
 	for deadline := time.Now().Add(5 * time.Second); ; {
 		daemon, err := control.Dial(ctx, c.State)
 		if err == nil {
-			return do(daemon)
+			return do(daemon, out)
 		}
 		if !errors.Is(err, control.ErrNoDaemon) {
 			return err
@@ -303,6 +331,27 @@ func withLetters(ctx context.Context, path string, do func(control.Letters) erro
 			return err
 		}
 		known := func(name string) bool { return c.Actions[name] != "" }
-		return errors.Join(do(control.Local{Spool: s, HasAction: known}), s.Close())
+		return buffered(out, func(out io.Writer) error {
+			return errors.Join(do(control.Local{Spool: s, HasAction: known}, out), s.Close())
+		})
 	}
+}
+
+// buffered keeps what do prints in a file until do has ended.
+func buffered(out io.Writer, do func(io.Writer) error) error {
+	file, err := os.CreateTemp("", "journald-router-")
+	if err != nil {
+		return fmt.Errorf("keep the output: %w", err)
+	}
+	defer file.Close()
+	if err := os.Remove(file.Name()); err != nil {
+		return fmt.Errorf("keep the output: %w", err)
+	}
+	w := bufio.NewWriter(file)
+	err = errors.Join(do(w), w.Flush())
+	if _, seekErr := file.Seek(0, io.SeekStart); seekErr != nil {
+		return errors.Join(err, seekErr)
+	}
+	_, copyErr := io.Copy(out, file)
+	return errors.Join(err, copyErr)
 }

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -81,13 +82,11 @@ func (p *process) run(ctx context.Context, timeout time.Duration) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, p.spool.Close()) }()
-	// The children of exec actions are guarded even where the router's own entries
-	// are wanted: nobody else can tell them apart, but everybody can loop.
 	if p.guard, err = router.NewGuard(p.spool.Invocations); err != nil {
 		return err
 	}
 	o := router.Options{
-		Spool: p.spool, Source: "journal", Open: p.open, Guard: p.guard,
+		Spool: p.spool, Source: source(p.config.Journal), Open: p.open, Guard: p.guard,
 		Once: p.once, Ready: p.ready, Log: p.log,
 	}
 	if p.config.Journal.IncludeOwn {
@@ -103,7 +102,12 @@ func (p *process) run(ctx context.Context, timeout time.Duration) (err error) {
 		return err
 	}
 	if p.once {
-		return p.left(timeout)
+		return p.left()
+	}
+	if left := p.queued(func(q spool.QueueStatus) string { return fmt.Sprintf("%s %d", q.Action, q.Queued) }); left != "" {
+		p.log.Info("stopped; what is not delivered is kept for the next run", "queued", left)
+	} else {
+		p.log.Info("stopped; nothing is left to deliver")
 	}
 	return nil
 }
@@ -125,15 +129,39 @@ func (p *process) serve(ctx context.Context) error {
 		wg.Go(func() { p.reloads(ctx, hangup) })
 		wg.Go(func() { watchdog(ctx, p.router.Alive, p.log) })
 	}
-	wg.Go(func() {
-		letters := control.Local{Spool: p.spool, HasAction: p.hasAction}
-		if err := control.Serve(ctx, p.config.State, letters); err != nil {
-			p.log.Error("the commands dead and status will not reach this daemon", "err", err)
-		}
-	})
+	wg.Go(func() { p.control(ctx) })
 	stopping := context.AfterFunc(ctx, func() { notify(p.log, "STOPPING=1") })
 	defer stopping()
 	return p.router.Run(ctx)
+}
+
+// control answers the commands of the administrator.
+func (p *process) control(ctx context.Context) {
+	letters := control.Local{Spool: p.spool, HasAction: p.hasAction}
+	for {
+		err := control.Serve(ctx, p.config.State, letters)
+		if err == nil {
+			return
+		}
+		const again = time.Minute
+		p.log.Error("the command dead does not reach this daemon; the socket will be tried again", "err", err, "in", again)
+		select {
+		case <-time.After(again):
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// source is what a position belongs to: another journal begins anew.
+func source(j config.Journal) string {
+	switch {
+	case j.Namespace != "":
+		return "namespace " + j.Namespace
+	case j.Directory != "":
+		return "directory " + j.Directory
+	}
+	return "journal"
 }
 
 func (p *process) open(position string) (journal.Reader, error) {
@@ -142,9 +170,17 @@ func (p *process) open(position string) (journal.Reader, error) {
 		Directory: j.Directory, Namespace: j.Namespace, Start: j.Start, After: position, Once: p.once,
 		OnGap: func(g journal.Gap) {
 			p.log.Error("entries of the journal were deleted before they could be read",
-				"after", g.After.Format(time.RFC3339), "until", g.Until.Format(time.RFC3339))
+				"after", g.After.Format(time.RFC3339), "until", g.Until.Format(time.RFC3339), "entries", entries(g))
 		},
 	})
+}
+
+// entries is the size of a gap, where it is known.
+func entries(g journal.Gap) string {
+	if g.Entries == 0 {
+		return "unknown"
+	}
+	return strconv.FormatUint(g.Entries, 10)
 }
 
 func (p *process) ready() {
@@ -175,8 +211,8 @@ func (p *process) hasAction(name string) bool {
 }
 
 func (p *process) notes(c *config.Config) {
-	for _, note := range c.Notes {
-		p.log.Warn(note.String())
+	if len(c.Notes) > 0 {
+		p.log.Warn("the configuration is valid, but something should be known of it: see journald-router check", "notes", len(c.Notes))
 	}
 }
 
@@ -213,21 +249,34 @@ func (p *process) reload(ctx context.Context) {
 }
 
 // left is the error about what --once could not deliver.
-func (p *process) left(timeout time.Duration) error {
-	var queued int64
-	var where []string
-	for _, q := range p.spool.Queues() {
-		if p.hasAction(q.Action) && q.Queued > 0 {
-			queued += q.Queued
-			where = append(where, fmt.Sprintf("%s %d", q.Action, q.Queued))
-		}
-	}
+func (p *process) left() error {
 	var errs []error
-	if queued > 0 {
-		errs = append(errs, fmt.Errorf("not delivered within %v, kept in the spool: %s (a later run will go on with them)", timeout, strings.Join(where, ", ")))
+	if !p.router.ReadAll() {
+		errs = append(errs, errors.New("not read to the end of the journal in time (a later run will go on from there; --timeout gives it longer)"))
+	}
+	kept := p.queued(func(q spool.QueueStatus) string {
+		s := fmt.Sprintf("%s %d", q.Action, q.Queued)
+		if f := q.Failures; f.Count > 0 {
+			s += fmt.Sprintf(" (last error: %s; next try in %v)", f.Error, f.Due(time.Now()).Round(time.Second))
+		}
+		return s
+	})
+	if kept != "" {
+		errs = append(errs, fmt.Errorf("not delivered in time, and kept in the spool for a later run: %s", kept))
 	}
 	if n := p.router.Buried(); n > 0 {
 		errs = append(errs, fmt.Errorf("%s: see journald-router dead list", count(int(n), "dead letter")))
 	}
 	return errors.Join(errs...)
+}
+
+// queued describes the queues of the actions that are not empty.
+func (p *process) queued(describe func(spool.QueueStatus) string) string {
+	var all []string
+	for _, q := range p.spool.Queues() {
+		if p.hasAction(q.Action) && q.Queued > 0 {
+			all = append(all, describe(q))
+		}
+	}
+	return strings.Join(all, ", ")
 }
