@@ -245,7 +245,7 @@ func (q *Queue) block(tx *bolt.Tx, key, items []byte, head bool) (*block, error)
 	if b != nil {
 		return b, nil
 	}
-	if b, err = decodeRecords(number, bytes.Clone(tx.Bucket(bucketBlocks).Get(key))); err == nil {
+	if b, err = decodeRecords(number, bytes.Clone(getBlock(tx.Bucket(bucketBlocks), key))); err == nil {
 		b.items[q.action], err = decodeItems(items)
 	}
 	if err != nil {
@@ -347,11 +347,12 @@ func (q *Queue) Settle(batch []Delivery, outcomes []Outcome, wait time.Duration)
 			s.freed = make(chan struct{})
 		}, nil
 	}
-	err := s.update("settle", settle)
-	if errors.Is(err, syscall.ENOSPC) && s.reserve.release() {
-		err = s.update("settle", settle)
+	for {
+		err := s.update("settle", settle)
+		if !errors.Is(err, syscall.ENOSPC) || !s.reserve.shrink() {
+			return err
+		}
 	}
-	return err
 }
 
 // advance moves the head over what is settled, and removes the blocks that it
@@ -389,7 +390,7 @@ func (q *Queue) advance(tx *bolt.Tx, state *queueState) (gone []uint64, err erro
 		}
 		state.Head = place{Block: number + 1}
 		if !wanted(tx, key) {
-			if err := tx.Bucket(bucketBlocks).Delete(key); err != nil {
+			if err := tx.Bucket(bucketBlocks).DeleteBucket(key); err != nil {
 				return nil, err
 			}
 			gone = append(gone, number)

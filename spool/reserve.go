@@ -1,6 +1,7 @@
 package spool
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"sync"
@@ -8,63 +9,78 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// reserveBytes is how much of the disk is set aside.
-const reserveBytes = 4 << 20
+const (
+	// reserveBytes is how much of the disk is set aside.
+	reserveBytes = 4 << 20
+	// reserveLeast is how much must be left of it for an append.
+	reserveLeast = 1 << 20
+	// reserveStep is how much of it is given up at once. What taking out needs at
+	// a time is some pages, which it can use again the next time.
+	reserveStep = 128 << 10
+)
 
 // reserve is a file that keeps some of the disk for taking deliveries out of the
 // spool. That too writes: without it a spool that has filled the disk could
-// not be emptied, and would be full for ever. Nothing is appended while the
-// reserve is not whole.
+// not be emptied, and would be full for ever.
 type reserve struct {
 	path string
 
 	mu   sync.Mutex
-	file *os.File // nil while it is released
+	file *os.File
+	size int64
 }
 
-// hold sets the space aside, if it is not. An error is the disk's.
+// hold sets the space aside again, as far as the disk allows, and fails where
+// that is too little for an append.
 func (r *reserve) hold() error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.file != nil {
+	if r.size == reserveBytes {
 		return nil
 	}
-	f, err := os.OpenFile(r.path, os.O_RDWR|os.O_CREATE, 0o600)
-	if err != nil {
-		return fmt.Errorf("set space aside: %w", err)
+	if r.file == nil {
+		f, err := os.OpenFile(r.path, os.O_RDWR|os.O_CREATE, 0o600)
+		if err != nil {
+			return fmt.Errorf("set space aside: %w", err)
+		}
+		info, err := f.Stat()
+		if err != nil {
+			return errors.Join(fmt.Errorf("set space aside: %w", err), f.Close())
+		}
+		r.file, r.size = f, info.Size() // what an earlier run has left
 	}
-	err = unix.Fallocate(int(f.Fd()), 0, 0, reserveBytes)
-	if err == unix.EOPNOTSUPP {
-		_, err = f.WriteAt(make([]byte, reserveBytes), 0)
+	err := unix.Fallocate(int(r.file.Fd()), 0, 0, reserveBytes)
+	if errors.Is(err, unix.EOPNOTSUPP) {
+		_, err = r.file.WriteAt(make([]byte, reserveBytes), 0)
 	}
-	if err != nil {
-		f.Close()
-		os.Remove(r.path)
+	if err == nil {
+		r.size = reserveBytes
+		return nil
+	}
+	// The part that did fit is no more than what was there.
+	if err := errors.Join(err, r.file.Truncate(r.size)); r.size < reserveLeast {
 		return fmt.Errorf("set %d MiB aside in %s: %w", reserveBytes>>20, r.path, err)
 	}
-	r.file = f
 	return nil
 }
 
-// release gives the space to whom it is for, and tells whether there was any.
-func (r *reserve) release() bool {
+// shrink gives up a part of the space, and tells whether there was any.
+func (r *reserve) shrink() bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.file == nil {
+	if r.size == 0 {
 		return false
 	}
-	r.file.Close()
-	r.file = nil
-	return os.Remove(r.path) == nil
+	r.size -= min(r.size, reserveStep)
+	return r.file.Truncate(r.size) == nil
 }
 
-// close leaves the file: the next one to open the spool finds its space set
-// aside.
+// close leaves the file, and so its space to the next one to open the spool.
 func (r *reserve) close() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.file != nil {
 		r.file.Close()
-		r.file = nil
+		r.file, r.size = nil, 0
 	}
 }

@@ -12,8 +12,8 @@
 //
 //	meta       version; the invocations of the program's unit
 //	positions  source -> cursor, or journal.Head
-//	blocks     number -> the entries of one Append, each stored once, however
-//	           many queues they are in
+//	blocks     number -> bucket: the entries of one Append, each stored once,
+//	           however many queues they are in
 //	queues     action -> bucket: block's number -> which of its entries, by which rule
 //	states     action -> where the queue's head is, its size, its retries (JSON)
 //	dead       time of burial and id -> letter
