@@ -144,6 +144,25 @@ func TestResumeInMovedFile(t *testing.T) {
 	check(t, "read after the move", follow(t, r, 1), []string{"c"})
 }
 
+// The entry that Wait has found may be deleted before Next gets to it.
+func TestDeletedBetweenWaitAndNext(t *testing.T) {
+	dir := journaltest.Forge(t, at(journaltest.Boot1, 0, "a"))
+	file := filepath.Join(dir, "forged.journal")
+	r := open(t, sdjournal.Options{Directory: dir, Start: journal.Beginning})
+	if err := r.Wait(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Remove(file); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.Process(); err != nil {
+		t.Fatal(err)
+	}
+	check(t, "read", drain(t, r), []string(nil))
+	journaltest.ForgeFile(t, file, slices.Values([]journaltest.Entry{at(journaltest.Boot1, 1, "b")}))
+	check(t, "followed", follow(t, r, 1), []string{"b"})
+}
+
 func rename(t *testing.T, from, to string) {
 	t.Helper()
 	if err := os.Rename(from, to); err != nil {

@@ -46,7 +46,7 @@ func (r *Reader) findLast() error {
 	if err != nil {
 		return err
 	}
-	if n == 0 || r.options.After == "" && r.options.Start == journal.End {
+	if n == 0 {
 		r.ended = true
 		return nil
 	}

@@ -16,6 +16,7 @@ static struct {
 	int (*process)(sd_journal *);
 	int (*next)(sd_journal *);
 	int (*get_cursor)(sd_journal *, char **);
+	int (*seek_cursor)(sd_journal *, const char *);
 	int (*get_realtime_usec)(sd_journal *, uint64_t *);
 	int (*get_monotonic_usec)(sd_journal *, uint64_t *, sd_id128_t *);
 	int (*enumerate_data)(sd_journal *, const void **, size_t *);
@@ -38,6 +39,7 @@ const char *reader_load(void) {
 		{"sd_journal_process", &sd.process},
 		{"sd_journal_next", &sd.next},
 		{"sd_journal_get_cursor", &sd.get_cursor},
+		{"sd_journal_seek_cursor", &sd.seek_cursor},
 		{"sd_journal_get_realtime_usec", &sd.get_realtime_usec},
 		{"sd_journal_get_monotonic_usec", &sd.get_monotonic_usec},
 		{"sd_journal_enumerate_data", &sd.enumerate_data},
@@ -165,18 +167,32 @@ static uint64_t now(void) {
 }
 
 int reader_process(struct reader *r) {
-	// A file that was renamed or deleted is dropped, and with it the cursor of
-	// an entry in it.
-	int e = reader_cursor(r);
+	char *ahead = NULL;
+	uint64_t t;
+	int e;
+
+	// A file that was renamed or deleted is dropped, and with it the position on
+	// an entry in it: on the last one returned, or on the next one.
+	e = reader_cursor(r);
+	if (e >= 0 && r->moved)
+		e = sd.get_cursor(r->journal, &ahead);
 	if (e < 0)
 		return e;
+
 	r->processed = now();
 	e = sd.process(r->journal);
 	if (e == SD_JOURNAL_INVALIDATE && !r->before) {
 		r->before = strdup(r->cursor);
 		if (!r->before)
-			return -ENOMEM;
+			e = -ENOMEM;
 	}
+	if (e >= 0 && ahead && sd.get_realtime_usec(r->journal, &t) == -EADDRNOTAVAIL) {
+		e = sd.seek_cursor(r->journal, ahead);
+		if (e >= 0)
+			e = sd.next(r->journal);
+		r->moved = e > 0;
+	}
+	free(ahead);
 	return e < 0 ? e : 0;
 }
 

@@ -10,6 +10,7 @@ package sdjournal
 
 import (
 	"context"
+	"encoding/binary"
 	"fmt"
 	"io"
 	"strings"
@@ -112,7 +113,7 @@ func (r *Reader) open() (err error) {
 	if r.journal, err = openHandle(r.options); err != nil {
 		return err
 	}
-	if err := r.journal.SetDataThreshold(0); err != nil { // 64 KiB unless told; a longer value is cut without a word
+	if err := r.journal.SetDataThreshold(0); err != nil { // longer values may be cut, without a word
 		return err
 	}
 	var n C.int
@@ -275,7 +276,7 @@ func (e *entry) Values(dst [][]byte, field string) [][]byte {
 	}
 	kept := unsafe.Slice((*byte)(unsafe.Pointer(r.c.kept.data)), int(r.c.kept.len))
 	for len(kept) > 0 {
-		of, n := *(*uint32)(unsafe.Pointer(&kept[0])), *(*uint32)(unsafe.Pointer(&kept[4]))
+		of, n := binary.NativeEndian.Uint32(kept), binary.NativeEndian.Uint32(kept[4:])
 		if of == index {
 			dst = append(dst, kept[8:8+n:8+n])
 		}

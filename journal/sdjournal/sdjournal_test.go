@@ -132,14 +132,18 @@ func TestWaitEndsWithItsContext(t *testing.T) {
 	j := journaltest.Start(t, journaltest.Options{})
 	r := open(t, sdjournal.Options{Namespace: j.Namespace()})
 	drain(t, r)
-	ctx, cancel := context.WithCancel(t.Context())
-	time.AfterFunc(10*time.Millisecond, cancel)
-	begin := time.Now()
-	if err := r.Wait(ctx); err != context.Canceled {
-		t.Errorf("Wait = %v; want %v", err, context.Canceled)
+	quickest := time.Hour
+	for range 3 { // a busy machine may be slow once
+		ctx, cancel := context.WithCancel(t.Context())
+		time.AfterFunc(10*time.Millisecond, cancel)
+		begin := time.Now()
+		if err := r.Wait(ctx); err != context.Canceled {
+			t.Errorf("Wait = %v; want %v", err, context.Canceled)
+		}
+		quickest = min(quickest, time.Since(begin))
 	}
-	if d := time.Since(begin); d > 5*time.Second {
-		t.Errorf("Wait took %v to notice that its context was done", d)
+	if quickest > 500*time.Millisecond {
+		t.Errorf("Wait took %v to notice that its context was done", quickest)
 	}
 }
 
@@ -162,10 +166,26 @@ func TestCursorStays(t *testing.T) {
 		t.Fatal(err)
 	}
 	check(t, "cursor after Wait", cursor(t, r), want)
+	j.Sync()
+	j.Rotate()
+	if err := r.Process(); err != nil {
+		t.Fatal(err)
+	}
+	check(t, "cursor after Wait and rotation", cursor(t, r), want)
 	check(t, "read after Wait", follow(t, r, 1), []string{"two"})
 	if cursor(t, r) == want {
 		t.Error("the cursor has not moved with Next")
 	}
+
+	// Also where Wait is the first to find out that there is a cursor to keep.
+	say(j, "three")
+	follow(t, r, 1)
+	say(j, "four")
+	if err := r.Wait(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	again := open(t, sdjournal.Options{Namespace: j.Namespace(), After: cursor(t, r)})
+	check(t, "read after the cursor", follow(t, again, 1), []string{"four"})
 }
 
 func TestRotationWhileFollowing(t *testing.T) {
