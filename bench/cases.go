@@ -1,0 +1,187 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/journald-router/journald-router/internal/strict"
+	"github.com/journald-router/journald-router/journal"
+	"github.com/journald-router/journald-router/journal/sdjournal"
+	"github.com/journald-router/journald-router/rules"
+)
+
+// command runs a program to its end and returns its standard output.
+func command(name string, args ...string) (string, error) {
+	cmd := exec.Command(name, args...)
+	var errs bytes.Buffer
+	cmd.Stderr = &errs
+	out, err := cmd.Output()
+	if err != nil {
+		return "", fmt.Errorf("%s: %w: %s", name, err, &errs)
+	}
+	return string(out), nil
+}
+
+// cScan is the C loop's time, in seconds.
+func (b *bench) cScan() (float64, error) {
+	out, err := command(b.loop, b.journal, "scan", "SLACK: ")
+	if err != nil {
+		return 0, err
+	}
+	var entries, found int
+	var seconds float64
+	if _, err := fmt.Sscan(out, &entries, &found, &seconds); err != nil {
+		return 0, err
+	}
+	if entries != b.entries || found != b.matching() {
+		return 0, fmt.Errorf("the C loop saw %d entries, %d matching", entries, found)
+	}
+	return seconds, nil
+}
+
+// matching is how many entries begin with "SLACK: ".
+func (b *bench) matching() int { return (b.entries + 99) / 100 }
+
+const oneRule = `[{name: slack, prefix: "SLACK: ", actions: [a]}]`
+
+// readerScan is the time that the reader and the rules take for the journal.
+func (b *bench) readerScan(text string, want int) (float64, error) {
+	var c strict.Collector
+	v, _ := c.Parse("rules", []byte(text))
+	var all []*rules.Rule
+	for _, one := range v.Items("rules") {
+		all = append(all, rules.Decode(one))
+	}
+	if err := c.Err(); err != nil {
+		return 0, err
+	}
+	set := rules.New(all)
+	r, err := sdjournal.Open(sdjournal.Options{Directory: b.journal, After: journal.Head})
+	if err != nil {
+		return 0, err
+	}
+	defer r.Close()
+	r.Keep(set.Fields())
+	matcher, matches, found := set.Matcher(), []rules.Match(nil), 0
+	start := time.Now()
+	for {
+		e, err := r.Next()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			return 0, err
+		}
+		if matches = matcher.Match(e, matches[:0]); len(matches) > 0 {
+			found++
+		}
+	}
+	if found != want {
+		return 0, fmt.Errorf("%d entries match, want %d", found, want)
+	}
+	return time.Since(start).Seconds(), nil
+}
+
+func (b *bench) rate(seconds float64) string {
+	return fmt.Sprintf("%.0f entries/s", float64(b.entries)/seconds)
+}
+
+func (b *bench) scan() (reached, compared, want string, err error) {
+	m, err := b.interleave(b.cScan, func() (float64, error) { return b.readerScan(oneRule, b.matching()) })
+	if err != nil {
+		return
+	}
+	return fmt.Sprintf("%.2f x C", m[1]/m[0]), "C: " + b.rate(m[0]), "at most 1.15 x C", nil
+}
+
+// fiftyRules has 40 prefixes, of which one matches, 5 units that do not log, and
+// 5 regexes that never match.
+func (b *bench) fiftyRules() (reached, compared, want string, err error) {
+	text := []string{`{name: slack, prefix: "SLACK: ", actions: [a]}`}
+	for i := range 39 {
+		text = append(text, fmt.Sprintf(`{name: p%d, prefix: "EVENT-%d: ", actions: [a]}`, i, i))
+	}
+	for i := range 5 {
+		text = append(text, fmt.Sprintf(`{name: u%d, match: {_SYSTEMD_UNIT: other%d.service}, actions: [a]}`, i, i))
+		text = append(text, fmt.Sprintf(`{name: r%d, match: {MESSAGE: {regex: 'payment%d (\d+) refused'}}, actions: [a]}`, i, i))
+	}
+	fifty := "[" + strings.Join(text, ", ") + "]"
+	m, err := b.interleave(
+		func() (float64, error) { return b.readerScan(oneRule, b.matching()) },
+		func() (float64, error) { return b.readerScan(fifty, b.matching()) })
+	if err != nil {
+		return
+	}
+	return fmt.Sprintf("%.2f x one rule", m[1]/m[0]), "one rule: " + b.rate(m[0]), "at most 1.3 x one rule", nil
+}
+
+// once runs the program over the journal with one rule, and returns the time; the
+// file action must have got as many lines as wanted.
+func (b *bench) once(rule string, lines int) (float64, error) {
+	dir, err := os.MkdirTemp(b.dir, "bench-")
+	if err != nil {
+		return 0, err
+	}
+	defer os.RemoveAll(dir)
+	out := filepath.Join(dir, "out")
+	config := filepath.Join(dir, "config.yaml")
+	text := fmt.Sprintf("journal: {directory: %s, start: beginning}\nstate: %s\nactions: {out: {file: {path: %s}}}\nrules: [%s]\n",
+		b.journal, filepath.Join(dir, "state"), out, rule)
+	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
+		return 0, err
+	}
+	start := time.Now()
+	if _, err := command(b.router, "run", "--once", "--timeout=5m", "--config="+config); err != nil {
+		return 0, err
+	}
+	took := time.Since(start).Seconds()
+	written, err := os.ReadFile(out)
+	if err != nil {
+		return 0, err
+	}
+	if n := bytes.Count(written, []byte("\n")); n != lines {
+		return 0, fmt.Errorf("%d lines were delivered, want %d", n, lines)
+	}
+	return took, nil
+}
+
+func (b *bench) wholeProgram() (reached, compared, want string, err error) {
+	rule := `{name: slack, prefix: "SLACK: ", actions: [out]}`
+	m, err := b.interleave(b.cScan, func() (float64, error) { return b.once(rule, b.matching()) })
+	if err != nil {
+		return
+	}
+	return fmt.Sprintf("%.2f x C", m[1]/m[0]), "C: " + b.rate(m[0]), "at most 1.2 x C", nil
+}
+
+func (b *bench) everything() (reached, compared, want string, err error) {
+	rule := `{name: all, match: {MESSAGE: {exists: true}}, actions: [out]}`
+	m, err := b.interleave(b.cScan, func() (float64, error) { return b.once(rule, b.entries) })
+	if err != nil {
+		return
+	}
+	return b.rate(m[1]), "C: " + b.rate(m[0]), "at least 150000 entries/s", nil
+}
+
+func (b *bench) python() (reached, compared, want string, err error) {
+	pipeline := func() (float64, error) {
+		start := time.Now()
+		_, err := command("sh", "-c", `journalctl --directory="$1" --output=json | python3 bench/pipeline.py`, "sh", b.journal)
+		return time.Since(start).Seconds(), err
+	}
+	few := *b
+	few.rounds = min(b.rounds, 3)
+	rule := `{name: slack, prefix: "SLACK: ", actions: [out]}`
+	m, err := few.interleave(pipeline, func() (float64, error) { return b.once(rule, b.matching()) })
+	if err != nil {
+		return
+	}
+	return fmt.Sprintf("%.0f times faster", m[0]/m[1]), "journalctl and Python: " + b.rate(m[0]), "at least 20 times", nil
+}
