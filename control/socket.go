@@ -42,16 +42,11 @@ func Serve(ctx context.Context, dir string, letters Letters) error {
 		return fmt.Errorf("open control socket: %w", err)
 	}
 	defer release()
-	if err := os.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("open control socket: remove the old one: %w", err)
-	}
-	listener, err := net.Listen("unix", name)
+	listener, err := listen(name)
 	if err != nil {
 		return fmt.Errorf("open control socket: %w", err)
 	}
-	if err := os.Chmod(name, 0o600); err != nil {
-		return errors.Join(fmt.Errorf("open control socket: %w", err), listener.Close())
-	}
+	defer os.Remove(name)
 	server := &http.Server{Handler: handler(letters), ReadHeaderTimeout: 10 * time.Second}
 	stopped := make(chan struct{})
 	go func() {
@@ -70,6 +65,28 @@ func Serve(ctx context.Context, dir string, letters Letters) error {
 	}
 	<-stopped
 	return nil
+}
+
+// listen makes the socket under another name, and has it in its place only once
+// nobody but the daemon's user can connect. One that was there is replaced.
+func listen(name string) (net.Listener, error) {
+	made := name + ".new"
+	if err := os.Remove(made); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	listener, err := net.ListenUnix("unix", &net.UnixAddr{Name: made, Net: "unix"})
+	if err != nil {
+		return nil, err
+	}
+	listener.SetUnlinkOnClose(false)
+	err = os.Chmod(made, 0o600)
+	if err == nil {
+		err = os.Rename(made, name)
+	}
+	if err != nil {
+		return nil, errors.Join(err, listener.Close(), os.Remove(made))
+	}
+	return listener, nil
 }
 
 func handler(letters Letters) http.Handler {
