@@ -45,7 +45,8 @@ type world struct {
 //	answer STATUS                  what the server answers from now on; 200 at first
 //	received TEXT...               waits for that many requests, whose bodies hold the texts
 //	ready                          waits until the daemon answers
-//	says TEXT                      waits until the file log holds the text: the daemon's standard error
+//	contains FILE TEXT             waits until the file holds the text
+//	says TEXT                      the same for the file log: the daemon's standard error
 //	signal NAME                    sends HUP, TERM or KILL to the program in the background
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
@@ -58,6 +59,7 @@ func TestScripts(t *testing.T) {
 			"answer":   cmdAnswer,
 			"received": cmdReceived,
 			"ready":    cmdReady,
+			"contains": cmdContains,
 			"says":     cmdSays,
 			"signal":   cmdSignal,
 		},
@@ -165,11 +167,15 @@ func cmdReady(ts *testscript.TestScript, neg bool, args []string) {
 	})
 }
 
-func cmdSays(ts *testscript.TestScript, neg bool, args []string) {
-	waitFor(ts, strconv.Quote(args[0]), func() bool {
-		log, err := os.ReadFile(ts.MkAbs("log"))
-		return err == nil && strings.Contains(string(log), args[0])
+func cmdContains(ts *testscript.TestScript, neg bool, args []string) {
+	waitFor(ts, strconv.Quote(args[1]), func() bool {
+		data, err := os.ReadFile(ts.MkAbs(args[0]))
+		return err == nil && strings.Contains(string(data), args[1])
 	})
+}
+
+func cmdSays(ts *testscript.TestScript, neg bool, args []string) {
+	cmdContains(ts, neg, []string{"log", args[0]})
 }
 
 func cmdSignal(ts *testscript.TestScript, neg bool, args []string) {
