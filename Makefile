@@ -60,6 +60,12 @@ lint:
 	$(GO) tool staticcheck ./...
 	shellcheck $$(git ls-files scripts .ci)
 
+# The program beside the C loop and others, in one run; see docs/PERFORMANCE.md.
+.PHONY: bench
+bench: build
+	scripts/install-deps $(TEST_DEPS) python3
+	$(GO) run ./bench $(BENCH) build
+
 # Known vulnerabilities in what is used. It asks the Go vulnerability database.
 .PHONY: vuln
 vuln:

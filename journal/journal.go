@@ -61,7 +61,8 @@ type Entry interface {
 
 // A Reader walks through a journal. It belongs to one goroutine.
 type Reader interface {
-	// Next moves to the next entry. io.EOF means that there is none yet: the
+	// Next moves to the next entry. Without an entry and without an error it has
+	// passed over some that the sieve holds back: call it again. io.EOF means that there is none yet: the
 	// reader has caught up, and a later Next may find one. ErrEnd means that
 	// the reader was opened to read only what was there, and has. After any
 	// other error the reader is of no more use and should be closed.
@@ -70,10 +71,11 @@ type Reader interface {
 	// returned last, or, before the first Next, the one that reading starts
 	// after. Where there is no such entry it is Head.
 	Cursor() (string, error)
-	// Keep says which fields Values will be asked for; it holds from the next
-	// Next on. Entries read without these fields being kept have no values to
-	// give, but Record is always whole.
-	Keep(fields []string)
+	// Keep says which fields Values will be asked for, and which entries are
+	// wanted; it holds from the next Next on. Entries read without these fields
+	// being kept have no values to give, but Record is always whole. Without a
+	// sieve every entry is wanted. A reader may do without the sieve.
+	Keep(fields []string, sieve Sieve)
 	// Wait returns nil when there may be a next entry, or the context's error.
 	Wait(ctx context.Context) error
 	// Close frees the journal's files. The reader is of no use after it.

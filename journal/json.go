@@ -24,7 +24,8 @@ func (r Record) AppendJSON(b []byte) []byte {
 	b = append(b, `","__MONOTONIC_TIMESTAMP":"`...)
 	b = strconv.AppendInt(b, int64(r.Monotonic()/time.Microsecond), 10)
 	b = append(b, '"')
-	for _, f := range r.grouped() {
+	var room [32]group
+	for _, f := range r.grouped(room[:0]) {
 		b = append(b, ',')
 		b = appendJSONName(b, f.name)
 		b = append(b, ':')
@@ -54,13 +55,13 @@ type group struct {
 }
 
 // grouped puts the values of a repeated field together, in the order of first
-// appearance. Entries have some twenty fields: a scan beats a map.
-func (r Record) grouped() []group {
-	groups := make([]group, 0, 32)
+// appearance, behind groups. Entries have some twenty fields: a scan beats a map.
+func (r Record) grouped(groups []group) []group {
 next:
 	for name, value := range r.Fields() {
 		for i := range groups {
-			if string(groups[i].name) == string(name) {
+			// Most names differ in length or in their last byte.
+			if n := groups[i].name; len(n) == len(name) && n[len(n)-1] == name[len(n)-1] && string(n) == string(name) {
 				groups[i].more = append(groups[i].more, value)
 				continue next
 			}
@@ -83,6 +84,11 @@ func appendJSONName(b, name []byte) []byte {
 // AppendJSONValue appends one field value as journalctl would: a string when
 // it is printable UTF-8, else an array of numbers.
 func AppendJSONValue(b, value []byte) []byte {
+	if plain(value) {
+		b = append(b, '"')
+		b = append(b, value...)
+		return append(b, '"')
+	}
 	if !printable(value) {
 		b = append(b, '[')
 		for i, c := range value {
@@ -108,6 +114,24 @@ func AppendJSONValue(b, value []byte) []byte {
 	}
 	return append(b, '"')
 }
+
+// plain tells whether value is its own JSON string, as almost all are.
+func plain(value []byte) bool {
+	for _, c := range value {
+		if !plainBytes[c] {
+			return false
+		}
+	}
+	return true
+}
+
+// plainBytes are the printable ones of ASCII, less those that JSON escapes.
+var plainBytes = func() (plain [256]bool) {
+	for c := byte(' '); c < 0x7f; c++ {
+		plain[c] = c != '"' && c != '\\'
+	}
+	return plain
+}()
 
 // printable is systemd's utf8_is_printable (src/basic/utf8.c): valid UTF-8, no
 // control characters of the C0 and C1 ranges but tab and newline, and none of

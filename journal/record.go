@@ -1,6 +1,7 @@
 package journal
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -128,10 +129,8 @@ func (r Record) Fields() iter.Seq2[[]byte, []byte] {
 
 // cut parts "NAME=value" at the first equals sign: names never hold one.
 func cut(f []byte) (name, value []byte, ok bool) {
-	for i, c := range f {
-		if c == '=' {
-			return f[:i], f[i+1:], true
-		}
+	if i := bytes.IndexByte(f, '='); i >= 0 {
+		return f[:i], f[i+1:], true
 	}
 	return f, nil, false
 }

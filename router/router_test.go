@@ -90,8 +90,8 @@ func (r *memoryReader) Cursor() (string, error) {
 	return strconv.Itoa(r.at), nil
 }
 
-func (r *memoryReader) Keep([]string) {}
-func (r *memoryReader) Close() error  { return nil }
+func (r *memoryReader) Keep([]string, journal.Sieve) {}
+func (r *memoryReader) Close() error                 { return nil }
 
 func (r *memoryReader) Wait(ctx context.Context) error {
 	r.mu.Lock()

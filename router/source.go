@@ -15,9 +15,10 @@ import (
 // Limits of one transaction. Whatever matches is appended as soon as the reader
 // has caught up, so that they count only behind a backlog.
 const (
-	batchEntries = 500
-	batchBytes   = 1 << 20
-	batchScanned = 20_000
+	batchEntries = 2000
+	batchBytes   = 4 << 20
+	batchScanned = 100_000
+	passedOver   = 4096 // what a Next counts for that held back as many, or fewer
 )
 
 // saveEvery is how often a position that moved without a match is saved.
@@ -158,7 +159,7 @@ func (s *stream) wait(ctx context.Context) error {
 func (s *stream) batch() (batch []spool.Routed, err error) {
 	if routes := s.Router.routes.Load(); routes != s.routes {
 		s.routes = routes
-		s.reader.Keep(routes.Rules.Fields())
+		s.reader.Keep(routes.Rules.Fields(), routes.Rules.Sieve())
 		s.matcher = routes.Rules.Matcher()
 	}
 	size := 0
@@ -168,6 +169,10 @@ func (s *stream) batch() (batch []spool.Routed, err error) {
 			return batch, err
 		}
 		s.moved, s.dirty = true, true
+		if e == nil {
+			scanned += passedOver
+			continue
+		}
 		s.matches = s.matcher.Match(e, s.matches[:0])
 		if len(s.matches) == 0 {
 			continue

@@ -88,7 +88,12 @@ func (a *Action) Close() error {
 	return err
 }
 
-func lines(batch []action.Message) (b []byte) {
+func lines(batch []action.Message) []byte {
+	size := 0
+	for _, m := range batch {
+		size += len(m.Text) + len(m.Record.Packed()) + 256
+	}
+	b := make([]byte, 0, size)
 	for _, m := range batch {
 		if m.Custom {
 			b = action.AppendLine(b, m.Text)

@@ -24,7 +24,7 @@ func read(t *testing.T, namespace string, fields ...string) (entries [][]string)
 		t.Fatal(err)
 	}
 	defer r.Close()
-	r.Keep(fields)
+	r.Keep(fields, nil)
 next:
 	for {
 		e, err := r.Next()

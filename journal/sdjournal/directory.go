@@ -231,7 +231,7 @@ func (r *Reader) reopenIfMoved() error {
 	if err != nil {
 		return err
 	}
-	fresh := &Reader{options: r.options, keep: r.keep}
+	fresh := &Reader{options: r.options, keep: r.keep, sieve: r.sieve, lastTime: r.lastTime}
 	fresh.options.After = cursor
 	if err = fresh.open(); err == nil {
 		err = fresh.seek()

@@ -54,6 +54,7 @@ func (r *Reader) findLast() error {
 		return err
 	}
 	r.lastTime, err = r.journal.GetRealtimeUsec()
+	r.c.last = C.uint64_t(r.lastTime)
 	return err
 }
 

@@ -93,7 +93,23 @@ static char *extend(struct buffer *b, size_t n) {
 struct name {
 	const char *text;
 	size_t len;
+	struct sieve_tests *sieve; // NULL: no tests on this field
 };
+
+static void free_names(struct reader *r) {
+	for (size_t i = 0; i < r->n_names; i++) {
+		if (!r->names[i].sieve)
+			continue;
+		sieve_free(r->names[i].sieve);
+		free(r->names[i].sieve);
+	}
+	free(r->names);
+	free(r->names_text);
+	r->names = NULL;
+	r->names_text = NULL;
+	r->n_names = 0;
+	r->sifting = 0;
+}
 
 struct reader *reader_new(sd_journal *journal, int *error) {
 	struct reader *r = calloc(1, sizeof *r);
@@ -117,8 +133,7 @@ void reader_free(struct reader *r) {
 	free(r->record.data);
 	free(r->cursor);
 	free(r->before);
-	free(r->names);
-	free(r->names_text);
+	free_names(r);
 	free(r);
 }
 
@@ -134,15 +149,24 @@ int reader_keep(struct reader *r, const char *names, size_t len, size_t n) {
 	text[len] = 0;
 	const char *p = text;
 	for (size_t i = 0; i < n; i++) {
-		list[i] = (struct name){p, strlen(p)};
+		list[i] = (struct name){p, strlen(p), NULL};
 		p += list[i].len + 1;
 	}
-	free(r->names);
-	free(r->names_text);
+	free_names(r);
 	r->names = list;
 	r->names_text = text;
 	r->n_names = n;
 	return 0;
+}
+
+int reader_sieve(struct reader *r, size_t field, int op, const char *text, size_t len) {
+	struct name *n = &r->names[field];
+	if (!n->sieve)
+		n->sieve = calloc(1, sizeof *n->sieve);
+	if (!n->sieve)
+		return -ENOMEM;
+	r->sifting = 1;
+	return sieve_add(n->sieve, op, text, len);
 }
 
 int reader_stand(struct reader *r, const char *cursor, int moved, int vacuumed) {
@@ -202,49 +226,134 @@ static int process_when_due(struct reader *r) {
 	return now() - r->processed < 500000 ? 0 : reader_process(r);
 }
 
-static int keep(struct reader *r) {
+static int put32(struct buffer *b, uint32_t v) {
+	char *to = extend(b, sizeof v);
+	v = htole32(v);
+	return to ? memcpy(to, &v, sizeof v), 0 : -ENOMEM;
+}
+
+static int put(struct buffer *b, const void *data, size_t n) {
+	if (put32(b, n) < 0)
+		return -ENOMEM;
+	char *to = extend(b, n);
+	return to ? memcpy(to, data, n), 0 : -ENOMEM;
+}
+
+// named returns the wanted field that the data is of, or NULL.
+static const struct name *named(const struct reader *r, const char *data, size_t size) {
+	for (size_t i = 0; i < r->n_names; i++) {
+		const struct name *n = &r->names[i];
+		if (size > n->len && data[n->len] == '=' && memcmp(data, n->text, n->len) == 0)
+			return n;
+	}
+	return NULL;
+}
+
+// sift returns 1 for an entry that the sieve lets through, 0 for others.
+static int sift(struct reader *r) {
 	const void *data;
 	size_t size;
 	int e;
 
 	sd.restart_data(r->journal);
 	while ((e = sd.enumerate_data(r->journal, &data, &size)) > 0) {
-		const char *text = data;
-		for (size_t i = 0; i < r->n_names; i++) {
-			const struct name *n = &r->names[i];
-			if (size <= n->len || text[n->len] != '=' || memcmp(text, n->text, n->len) != 0)
-				continue;
-			uint32_t head[2] = {i, size - n->len - 1};
-			char *to = extend(&r->kept, sizeof head + head[1]);
-			if (!to)
-				return -ENOMEM;
-			memcpy(to, head, sizeof head);
-			memcpy(to + sizeof head, text + n->len + 1, head[1]);
-			break;
-		}
+		const struct name *n = named(r, data, size);
+		if (n && n->sieve && sieve_passes(n->sieve, (const char *)data + n->len + 1, size - n->len - 1))
+			return 1;
 	}
 	return e;
 }
 
-int reader_next(struct reader *r) {
+// head begins the record, in the form of journal.Record.
+static int head(struct reader *r) {
+	struct buffer *b = &r->record;
+	uint64_t times[2];
+	sd_id128_t boot;
 	int e;
 
-	if (!r->moved) {
-		// While there is much to read nobody waits.
-		if (++r->calls % 1024 == 0 && (e = process_when_due(r)) < 0)
+	empty(b);
+	e = reader_cursor(r);
+	if (e < 0)
+		return e;
+	e = sd.get_monotonic_usec(r->journal, &times[1], &boot);
+	if (e < 0)
+		return e;
+	times[0] = htole64(r->realtime);
+	times[1] = htole64(times[1]);
+	char *to = extend(b, sizeof times);
+	if (!to)
+		return -ENOMEM;
+	memcpy(to, times, sizeof times);
+	return put(b, r->cursor, strlen(r->cursor));
+}
+
+// copy keeps the values of the wanted fields and, if asked to, packs the record.
+static int copy(struct reader *r, int wanted, int whole) {
+	const void *data;
+	size_t size;
+	int e;
+
+	if (whole && (e = head(r)) < 0)
+		return e;
+	sd.restart_data(r->journal);
+	while ((e = sd.enumerate_data(r->journal, &data, &size)) > 0) {
+		if (whole && (e = put(&r->record, data, size)) < 0)
 			return e;
-		e = sd.next(r->journal);
-		if (e <= 0)
+		const struct name *n = wanted ? named(r, data, size) : NULL;
+		if (n && ((e = put32(&r->kept, n - r->names)) < 0 || (e = put(&r->kept, (const char *)data + n->len + 1, size - n->len - 1)) < 0))
 			return e;
 	}
-	r->moved = 0;
-	free(r->cursor);
-	r->cursor = NULL;
-	empty(&r->kept);
-	e = sd.get_realtime_usec(r->journal, &r->realtime);
-	if (e >= 0 && r->n_names > 0)
-		e = keep(r);
-	return e < 0 ? e : 1;
+	r->packed = whole && e == 0;
+	return e;
+}
+
+int reader_next(struct reader *r) {
+	enum { AT_ONCE = 4096 }; // entries to pass over before the caller may think of something else
+	int e;
+
+	// Where the last entry's record was asked for, this one's will be, too, and
+	// going through the entry once costs less than twice.
+	int whole = r->recorded;
+	r->recorded = r->packed = 0;
+	for (int n = 0; n < AT_ONCE; n++) {
+		if (!r->moved) {
+			// While there is much to read nobody waits.
+			if (++r->calls % 1024 == 0 && (e = process_when_due(r)) < 0)
+				return e;
+			e = sd.next(r->journal);
+			if (e <= 0)
+				return n > 0 && e == 0 ? READER_PASSED : e;
+		}
+		r->moved = 0;
+		free(r->cursor);
+		r->cursor = NULL;
+		int look = r->before != NULL;
+		if (!r->sifting || look || r->last) {
+			e = sd.get_realtime_usec(r->journal, &r->realtime);
+			if (e < 0)
+				return e;
+			look = look || r->realtime == r->last;
+		}
+		e = r->sifting ? sift(r) : 1;
+		if (e < 0)
+			return e;
+		if (e > 0) {
+			empty(&r->kept);
+			e = sd.get_realtime_usec(r->journal, &r->realtime);
+			if (e >= 0 && (whole || r->n_names > 0))
+				e = copy(r, 1, whole);
+			return e < 0 ? e : READER_ENTRY;
+		}
+		if (look)
+			return READER_LOOK;
+		whole = 0;
+	}
+	return READER_PASSED;
+}
+
+int reader_record(struct reader *r) {
+	r->recorded = 1;
+	return r->packed ? 0 : copy(r, 0, 1);
 }
 
 // journald tells its readers of new entries up to 250 ms late
@@ -276,52 +385,4 @@ int reader_wait(struct reader *r, unsigned milliseconds, const int32_t *stop) {
 			return 0;
 		nanosleep(t - r->found < 2000000 ? &brief : &longer, NULL);
 	}
-}
-
-static int put32(struct buffer *b, uint32_t v) {
-	char *to = extend(b, sizeof v);
-	v = htole32(v);
-	return to ? memcpy(to, &v, sizeof v), 0 : -ENOMEM;
-}
-
-static int put(struct buffer *b, const void *data, size_t n) {
-	if (put32(b, n) < 0)
-		return -ENOMEM;
-	char *to = extend(b, n);
-	return to ? memcpy(to, data, n), 0 : -ENOMEM;
-}
-
-// reader_record packs in the form of journal.Record.
-int reader_record(struct reader *r) {
-	struct buffer *b = &r->record;
-	const void *data;
-	size_t size;
-	uint64_t times[2];
-	sd_id128_t boot;
-	int e;
-
-	empty(b);
-	e = reader_cursor(r);
-	if (e < 0)
-		return e;
-	e = sd.get_monotonic_usec(r->journal, &times[1], &boot);
-	if (e < 0)
-		return e;
-	times[0] = htole64(r->realtime);
-	times[1] = htole64(times[1]);
-	char *to = extend(b, sizeof times);
-	if (!to)
-		return -ENOMEM;
-	memcpy(to, times, sizeof times);
-	e = put(b, r->cursor, strlen(r->cursor));
-	if (e < 0)
-		return e;
-
-	sd.restart_data(r->journal);
-	while ((e = sd.enumerate_data(r->journal, &data, &size)) > 0) {
-		e = put(b, data, size);
-		if (e < 0)
-			return e;
-	}
-	return e;
 }

@@ -4,6 +4,8 @@
 #ifndef READER_H
 #define READER_H
 
+#include "sieve.h"
+
 #include <stddef.h>
 #include <stdint.h>
 #include <systemd/sd-journal.h>
@@ -24,11 +26,16 @@ struct reader {
 	int moved;    // the journal stands on the entry that next is to return
 	char *before; // the cursor when files came or went, until Go has looked for a gap after it
 
-	struct buffer record; // what reader_record packed last
+	struct buffer record; // the last entry that was packed
+	int packed;           // it is the one of next
+	int recorded;         // reader_record was called for the entry of next
+
+	uint64_t last; // realtime of the entry that Go wants to see in any case; 0: none
 
 	struct name *names; // of the wanted fields
 	size_t n_names;
 	char *names_text;
+	int sifting; // there are tests on some of them
 
 	// CLOCK_MONOTONIC, in microseconds, of the last sd_journal_process, and of the
 	// last entry that wait has found.
@@ -58,7 +65,15 @@ int reader_keep(struct reader *r, const char *names, size_t len, size_t n);
 // cursor itself is gone.
 int reader_stand(struct reader *r, const char *cursor, int moved, int vacuumed);
 
-int reader_next(struct reader *r);    // 1: an entry; 0: none yet
+// reader_sieve adds a test, on a field of those kept, to let entries through.
+int reader_sieve(struct reader *r, size_t field, int op, const char *text, size_t len);
+
+enum {
+	READER_ENTRY = 1, // an entry
+	READER_LOOK,      // one that the sieve holds back, but that Go wants to see
+	READER_PASSED,    // the sieve has held back some
+};
+int reader_next(struct reader *r);    // 0: there is none yet
 int reader_cursor(struct reader *r);  // fills cursor
 int reader_record(struct reader *r);  // fills record
 int reader_process(struct reader *r); // lets go of deleted files, finds new ones

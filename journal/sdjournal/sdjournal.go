@@ -13,6 +13,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -68,6 +69,7 @@ type Reader struct {
 	journal *sd.Journal
 	c       *C.struct_reader
 	keep    []string
+	sieve   journal.Sieve
 	entry   entry
 
 	// The entry at the position to go on from is known to be gone, and Next has
@@ -162,19 +164,34 @@ func (r *Reader) Next() (journal.Entry, error) {
 		return nil, journal.ErrEnd
 	case n == 0:
 		return nil, io.EOF
+	case n == C.READER_PASSED:
+		return nil, nil
+	default:
+		if err := r.look(); err != nil {
+			return nil, fmt.Errorf("read journal: %w", err)
+		}
+		if n == C.READER_LOOK {
+			return nil, nil
+		}
+		return &r.entry, nil
 	}
+}
+
+// look sees to what an entry tells beside what is in it: that there is a gap
+// before it, or that it is the last one.
+func (r *Reader) look() error {
 	if r.c.before != nil {
 		before := C.GoString(r.c.before)
 		C.free(unsafe.Pointer(r.c.before))
 		r.c.before = nil
 		if err := r.lookForGap(before); err != nil {
-			return nil, fmt.Errorf("read journal: %w", err)
+			return err
 		}
 	}
 	if r.options.Once && uint64(r.c.realtime) == r.lastTime {
 		r.ended = r.journal.TestCursor(r.last) == nil
 	}
-	return &r.entry, nil
+	return nil
 }
 
 // Cursor implements journal.Reader.
@@ -186,8 +203,8 @@ func (r *Reader) Cursor() (string, error) {
 }
 
 // Keep implements journal.Reader.
-func (r *Reader) Keep(fields []string) {
-	r.keep = r.keep[:0]
+func (r *Reader) Keep(fields []string, sieve journal.Sieve) {
+	r.keep, r.sieve = r.keep[:0], sieve
 	for _, f := range fields {
 		if f != "" && !strings.Contains(f, "\x00") { // such fields there are not
 			r.keep = append(r.keep, f)
@@ -205,7 +222,26 @@ func (r *Reader) passKeep() error {
 	if n := C.reader_keep(r.c, text, C.size_t(len(names)), C.size_t(len(r.keep))); n < 0 {
 		return syscall.Errno(-n)
 	}
+	r.c.last = C.uint64_t(r.lastTime)
+	for _, t := range r.sieve {
+		field := slices.Index(r.keep, t.Field)
+		if field < 0 || t.Text == "" && t.Op != journal.Equal {
+			return r.passAll()
+		}
+		text := C.CString(t.Text)
+		n := C.reader_sieve(r.c, C.size_t(field), C.int(t.Op), text, C.size_t(len(t.Text)))
+		C.free(unsafe.Pointer(text))
+		if n < 0 {
+			return syscall.Errno(-n)
+		}
+	}
 	return nil
+}
+
+// passAll does without a sieve that is none.
+func (r *Reader) passAll() error {
+	r.sieve = nil
+	return r.passKeep()
 }
 
 // Wait implements journal.Reader. It finds a new entry some 4 ms after it was

@@ -31,7 +31,7 @@ func open(t *testing.T, o sdjournal.Options) *sdjournal.Reader {
 			t.Error(err)
 		}
 	})
-	r.Keep([]string{"TEST", "MESSAGE"})
+	r.Keep([]string{"TEST", "MESSAGE"}, nil)
 	return r
 }
 
@@ -383,7 +383,7 @@ func TestRepeatedBinaryAndLargeFields(t *testing.T) {
 		{Name: "MESSAGE", Value: []byte("three")},
 	}
 	r := open(t, sdjournal.Options{Namespace: j.Namespace()})
-	r.Keep([]string{"LARGE", "MESSAGE", "ABSENT", "BINARY", "EMPTY"})
+	r.Keep([]string{"LARGE", "MESSAGE", "ABSENT", "BINARY", "EMPTY"}, nil)
 	before := time.Now().Truncate(time.Microsecond)
 	j.Send(sent...)
 	j.Sync()
@@ -450,7 +450,7 @@ func TestKeepNothing(t *testing.T) {
 	r := open(t, sdjournal.Options{Namespace: j.Namespace()})
 	j.Print("hello")
 	j.Sync()
-	r.Keep(nil)
+	r.Keep(nil, nil)
 	e, err := r.Next()
 	if err != nil {
 		t.Fatal(err)
