@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"time"
 
@@ -63,6 +64,8 @@ func (b *bench) readerScan(text string, want int) (float64, error) {
 		return 0, err
 	}
 	set := rules.New(all)
+	runtime.LockOSThread() // as the engine does
+	defer runtime.UnlockOSThread()
 	r, err := sdjournal.Open(sdjournal.Options{Directory: b.journal, After: journal.Head})
 	if err != nil {
 		return 0, err
