@@ -1,0 +1,143 @@
+package router
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/journald-router/journald-router/action"
+	"github.com/journald-router/journald-router/journal"
+)
+
+func TestFullQueueStopsTheReader(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		open := make(chan struct{})
+		d := &destination{deliver: func(ctx context.Context, _ []action.Message) error {
+			select {
+			case <-open:
+				return nil
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		}}
+		r := newRig(t, newMemory("X: 1"), d)
+		r.routes.Actions[0].MaxBytes = 1
+		r.start()
+		synctest.Wait()
+		r.journal.log("X: 2")
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		if n := r.spool.Queue("a").Status().Queued; n != 1 {
+			t.Errorf("%d queued in a full queue, want 1", n)
+		}
+		if p, _ := r.spool.Position("journal"); p != "1" {
+			t.Errorf("position %s, want 1: the second entry is nowhere yet", p)
+		}
+		if err := r.router.Alive(); err != nil {
+			t.Errorf("waiting for room counts as stuck: %v", err)
+		}
+		// A reload may take the limit away.
+		routes := r.routes
+		routes.Actions = slices.Clone(routes.Actions)
+		routes.Actions[0].MaxBytes = 1000
+		if err := r.router.Reload(t.Context(), routes); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		if n := r.spool.Queue("a").Status().Queued; n != 2 {
+			t.Errorf("%d queued after the limit was raised, want 2", n)
+		}
+		close(open)
+		time.Sleep(10 * time.Minute)
+		r.want(d, "1", "2")
+		if n := strings.Count(r.log.String(), "a queue is full"); n != 1 {
+			t.Errorf("the full queue was told of %d times, want once:\n%s", n, &r.log)
+		}
+		r.stop()
+	})
+}
+
+func TestReaderErrorIsSurvived(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := new(destination)
+		r := newRig(t, newMemory("X: 1", "no", "X: 2", "X: 3"), d)
+		r.journal.fail[2] = errors.New("bad message")
+		r.journal.fail[4] = errors.New("bad message")
+		r.start()
+		time.Sleep(time.Minute)
+		r.want(d, "1", "2", "3")
+		if n := strings.Count(r.log.String(), "opened again"); n != 2 {
+			t.Errorf("%d errors in the log, want 2:\n%s", n, &r.log)
+		}
+		r.stop()
+	})
+}
+
+func TestFirstOpeningFails(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, newMemory(), new(destination))
+		cause := errors.New("no journal here")
+		r.options.Open = func(string) (journal.Reader, error) { return nil, cause }
+		r.start()
+		if err := <-r.done; !errors.Is(err, cause) {
+			t.Errorf("Run: %v, want %v", err, cause)
+		}
+		r.spool.Close()
+	})
+}
+
+func TestPositionIsSavedWithoutAMatch(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		j := newMemory()
+		r := newRig(t, j, new(destination))
+		position := func() string {
+			synctest.Wait()
+			p, err := r.spool.Position("journal")
+			if err != nil {
+				t.Fatal(err)
+			}
+			return p
+		}
+		r.start()
+		if p := position(); p != journal.Head {
+			t.Errorf("at the first start %q, want %q", p, journal.Head)
+		}
+		for range 100 {
+			j.log("no")
+			time.Sleep(10 * time.Millisecond)
+		}
+		j.log("no")
+		time.Sleep(saveEvery)
+		if p := position(); p != "101" {
+			t.Errorf("after a second %q, want 101", p)
+		}
+		j.log("no")
+		r.stop()
+		r.start()
+		if p := position(); p != "102" {
+			t.Errorf("after a stop %q, want 102", p)
+		}
+		r.stop()
+	})
+}
+
+func TestOwnEntriesAreNotRouted(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := new(destination)
+		r := newRig(t, newMemory(), d)
+		guard := &Guard{invocations: map[string]bool{"own": true}}
+		r.options.Guard = guard
+		r.start()
+		for _, id := range []string{"own", "another", ""} {
+			r.journal.add(journal.Field{Name: "MESSAGE", Value: []byte("X: " + id)},
+				journal.Field{Name: journal.FieldInvocationID, Value: []byte(id)})
+		}
+		r.want(d, "another", "")
+		r.stop()
+	})
+}
