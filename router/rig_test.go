@@ -30,6 +30,7 @@ type memory struct {
 	grown   chan struct{}
 	fail    map[int]error // reading the entry with that number fails once
 	once    bool
+	lost    bool // Cursor fails
 }
 
 func newMemory(messages ...string) *memory {
@@ -84,6 +85,9 @@ func (r *memoryReader) Next() (journal.Entry, error) {
 }
 
 func (r *memoryReader) Cursor() (string, error) {
+	if r.lost {
+		return "", errors.New("cannot assign requested address")
+	}
 	if r.at == 0 {
 		return journal.Head, nil
 	}

@@ -211,10 +211,13 @@ func (s *stream) savePosition() error {
 
 // position is where reading is to go on after the batch. After an error of the
 // reader it may stand on the entry that it could not read, which must not be
-// passed over: then it is that of the last entry that matched.
-func (s *stream) position(batch []spool.Routed, end error) (string, error) {
+// passed over; and libsystemd forgets where it stands when it drops a damaged
+// file. Then it is the position of the last entry that matched.
+func (s *stream) position(batch []spool.Routed, end error) (position string, err error) {
 	if end == nil || end == io.EOF || end == journal.ErrEnd {
-		return s.reader.Cursor()
+		if position, err = s.reader.Cursor(); err == nil || len(batch) == 0 {
+			return position, err
+		}
 	}
 	return batch[len(batch)-1].Record.Cursor(), nil
 }

@@ -141,3 +141,23 @@ func TestOwnEntriesAreNotRouted(t *testing.T) {
 		r.stop()
 	})
 }
+
+// TestLostPosition: a reader that has forgotten where it stands keeps nothing
+// that it has read from being delivered, once.
+func TestLostPosition(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := new(destination)
+		r := newRig(t, newMemory(), d)
+		r.start()
+		synctest.Wait()
+		r.journal.mu.Lock()
+		r.journal.lost = true
+		r.journal.mu.Unlock()
+		r.journal.log("X: 1", "X: 2")
+		r.want(d, "1", "2")
+		if p, _ := r.spool.Position("journal"); p != "2" {
+			t.Errorf("position %s, want 2", p)
+		}
+		r.stop()
+	})
+}
