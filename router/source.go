@@ -233,7 +233,6 @@ func (s *stream) commit(ctx context.Context, batch []spool.Routed, end error) er
 	if err := s.room(ctx, batch); err != nil {
 		return err
 	}
-	retry := Retry{Min: 100 * time.Millisecond, Max: 10 * time.Second}
 	for failures := 1; ; failures++ {
 		s.step.begin("appending to the spool", readLimit)
 		err := s.Spool.Append(s.Source, position, batch)
@@ -244,7 +243,7 @@ func (s *stream) commit(ctx context.Context, batch []spool.Routed, end error) er
 			}
 			return nil
 		}
-		wait := retry.backoff(failures)
+		wait := diskRetry.backoff(failures)
 		s.Log.Error("reading has stopped until the spool can be written", "err", err, "wait", wait)
 		if err := s.pause(ctx, wait, nil); err != nil {
 			return err

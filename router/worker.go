@@ -295,7 +295,6 @@ func (w *worker) giveUpBacklog(cause string, wait time.Duration) error {
 // settle stores the outcomes, and tells of them. While the disk is full it tries
 // again: the destination has the messages, and must not be sent them twice.
 func (w *worker) settle(batch []spool.Delivery, outcomes []spool.Outcome, wait time.Duration) {
-	retry := Retry{Min: 100 * time.Millisecond, Max: 10 * time.Second}
 	for failures := 1; ; failures++ {
 		w.step.begin("settling deliveries of action "+w.Name, readLimit)
 		before := w.queue.Status()
@@ -307,7 +306,7 @@ func (w *worker) settle(batch []spool.Delivery, outcomes []spool.Outcome, wait t
 			w.report(batch, outcomes, before)
 			return
 		}
-		again := retry.backoff(failures)
+		again := diskRetry.backoff(failures)
 		w.log.Error("what was delivered could not be noted; it will be tried again", "err", err, "wait", again)
 		w.step.wait()
 		if !sleep(w.ctx, again) {
