@@ -15,7 +15,7 @@ import (
 // Limits of one transaction. Whatever matches is appended as soon as the reader
 // has caught up, so that they count only behind a backlog.
 const (
-	batchEntries = 2000
+	batchEntries = 5000
 	batchBytes   = 4 << 20
 	batchScanned = 100_000
 	passedOver   = 4096 // what a Next counts for that held back as many, or fewer
@@ -80,8 +80,13 @@ type stream struct {
 	matches []rules.Match
 
 	moved bool      // an entry was read
-	dirty bool      // the position has moved since it was saved
-	saved time.Time // when the position was saved
+	dirty bool      // the position has moved since it was last handed to append
+	saved time.Time // when that was
+
+	// appended is closed once the append under way has ended; nil before the first.
+	appended chan struct{}
+	// broken says that it was given up. What was read since must not be appended.
+	broken bool
 }
 
 func (r *Router) openStream(step *step) (*stream, error) {
@@ -109,8 +114,10 @@ func (r *Router) openStream(step *step) (*stream, error) {
 	return s, nil
 }
 
-// run reads until an error, which is the reader's or that of ctx.
-func (s *stream) run(ctx context.Context) error {
+// run reads until an error, which is the reader's or that of ctx. A batch is
+// appended while the next one is read.
+func (s *stream) run(ctx context.Context) (err error) {
+	defer func() { err = errors.Join(err, s.finish(ctx, err)) }()
 	for ctx.Err() == nil {
 		s.step.begin("reading the journal", readLimit)
 		batch, end := s.batch()
@@ -122,8 +129,6 @@ func (s *stream) run(ctx context.Context) error {
 		}
 		switch end {
 		case nil:
-		case journal.ErrEnd:
-			return end
 		case io.EOF:
 			if err := s.wait(ctx); err != nil {
 				return err
@@ -132,10 +137,18 @@ func (s *stream) run(ctx context.Context) error {
 			return end
 		}
 	}
-	if s.dirty {
-		return s.savePosition()
-	}
 	return nil
+}
+
+// finish waits for the last append and, after a stop, saves how far was read.
+func (s *stream) finish(ctx context.Context, err error) error {
+	if s.appended != nil {
+		<-s.appended
+	}
+	if err != nil || !s.dirty || s.broken {
+		return nil
+	}
+	return s.savePosition()
 }
 
 // wait returns when there may be an entry, or when the position is due to be
@@ -222,31 +235,67 @@ func (s *stream) position(batch []spool.Routed, end error) (position string, err
 	return batch[len(batch)-1].Record.Cursor(), nil
 }
 
-// commit appends the batch and the position behind it, once there is room. end
-// is what ended the batch. It tries until that succeeds or ctx is done: a full
-// disk is waited for.
+// commit has the batch and the position behind it appended, once there is room
+// and the append before it has succeeded. end is what ended the batch.
 func (s *stream) commit(ctx context.Context, batch []spool.Routed, end error) error {
 	position, err := s.position(batch, end)
 	if err != nil {
 		return err
 	}
+	if err := s.lastAppend(ctx); err != nil {
+		return err
+	}
 	if err := s.room(ctx, batch); err != nil {
 		return err
 	}
+	s.yield(ctx)
+	s.dirty, s.saved = false, time.Now()
+	s.appended = make(chan struct{})
+	go func() {
+		defer close(s.appended)
+		s.broken = !s.append(ctx, position, batch)
+	}()
+	return nil
+}
+
+// lastAppend waits until the last append has succeeded. The error is that of
+// ctx, which has ended it, or the reader's.
+func (s *stream) lastAppend(ctx context.Context) error {
+	for s.appended != nil {
+		select {
+		case <-s.appended:
+			if s.broken {
+				return ctx.Err()
+			}
+			return nil
+		default:
+			if err := s.pause(ctx, time.Minute, s.appended); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// append tries until it succeeds or ctx is done: a full disk is waited for. It
+// tells whether it has succeeded.
+func (s *stream) append(ctx context.Context, position string, batch []spool.Routed) bool {
+	step := s.health.join()
+	defer step.leave()
 	for failures := 1; ; failures++ {
-		s.step.begin("appending to the spool", readLimit)
+		step.begin("appending to the spool", readLimit)
 		err := s.Spool.Append(s.Source, position, batch)
 		if err == nil {
-			s.dirty, s.saved = false, time.Now()
 			if failures > 1 {
 				s.Log.Info("reading goes on: the spool can be written again")
 			}
-			return nil
+			return true
 		}
 		wait := diskRetry.backoff(failures)
 		s.Log.Error("reading has stopped until the spool can be written", "err", err, "wait", wait)
-		if err := s.pause(ctx, wait, nil); err != nil {
-			return err
+		step.wait()
+		if !sleep(ctx, wait) {
+			return false
 		}
 	}
 }
@@ -274,6 +323,24 @@ func (s *stream) pause(ctx context.Context, d time.Duration, until <-chan struct
 					return err
 				}
 			}
+		}
+	}
+}
+
+// yield lets the workers catch up where that is a matter of a moment: on few
+// cores one who reads ahead only takes the time away from them.
+func (s *stream) yield(ctx context.Context) {
+	const moment = 100 * time.Millisecond
+	ctx, cancel := context.WithTimeout(ctx, moment)
+	defer cancel()
+	for ctx.Err() == nil {
+		freed := s.Spool.Freed()
+		if !s.Spool.Crowded() {
+			return
+		}
+		select {
+		case <-freed:
+		case <-ctx.Done():
 		}
 	}
 }

@@ -42,28 +42,6 @@ func (s *Spool) Append(source, position string, entries []Routed) error {
 	})
 }
 
-// keyRecords is the one key of a block's bucket.
-var keyRecords = []byte("records")
-
-// putBlock stores a block in a bucket of its own. As values of one bucket up to
-// four of them would share a page, that is a megabyte or more, which bbolt
-// writes anew whenever one of them comes or goes (node.splitTwo).
-func putBlock(blocks *bolt.Bucket, key, records []byte) error {
-	b, err := blocks.CreateBucket(key)
-	if err != nil {
-		return err
-	}
-	return b.Put(keyRecords, records)
-}
-
-// getBlock returns nil where there is no such block.
-func getBlock(blocks *bolt.Bucket, key []byte) []byte {
-	if b := blocks.Bucket(key); b != nil {
-		return b.Get(keyRecords)
-	}
-	return nil
-}
-
 // enqueue adds one block with the entries to the transaction.
 func (s *Spool) enqueue(tx *bolt.Tx, entries []Routed, now time.Time) (then func(), err error) {
 	if len(entries) == 0 {
@@ -84,7 +62,7 @@ func (s *Spool) enqueue(tx *bolt.Tx, entries []Routed, now time.Time) (then func
 		b.records = append(b.records, e.Record)
 		b.size += len(e.Record.Packed())
 	}
-	if err := putBlock(blocks, blockKey(number), encodeRecords(now, b.records)); err != nil {
+	if err := s.buffers.put(blocks, blockKey(number), now, b.records); err != nil {
 		return nil, err
 	}
 	changed := make(map[*Queue]queueState)

@@ -96,14 +96,17 @@ func blockNumber(key []byte) (uint64, error) {
 	return binary.BigEndian.Uint64(key), nil
 }
 
-// A block's value is the time of the append (microseconds, 8 bytes), and for
-// each record 4 bytes of length and its packed bytes.
-func encodeRecords(queuedAt time.Time, records []journal.Record) []byte {
+func recordsSize(records []journal.Record) int {
 	size := 8
 	for _, r := range records {
 		size += 4 + len(r.Packed())
 	}
-	b := make([]byte, 0, size)
+	return size
+}
+
+// A block's records are the time of the append (microseconds, 8 bytes), and for
+// each record 4 bytes of length and its packed bytes.
+func appendRecords(b []byte, queuedAt time.Time, records []journal.Record) []byte {
 	b = binary.BigEndian.AppendUint64(b, uint64(queuedAt.UnixMicro()))
 	for _, r := range records {
 		b = binary.BigEndian.AppendUint32(b, uint32(len(r.Packed())))
@@ -223,49 +226,4 @@ func (d *decoder) captures() map[string]string {
 		m[name] = d.string()
 	}
 	return m
-}
-
-// recentBlocks holds what was appended a moment ago, so that a worker which
-// keeps up never reads it back from the file. The oldest go first.
-type recentBlocks struct {
-	order []*block
-	size  int
-}
-
-// recentLimit bounds the bytes of the blocks in memory. One block alone may
-// exceed it.
-const recentLimit = 16 << 20
-
-func (r *recentBlocks) add(b *block) {
-	r.order = append(r.order, b)
-	r.size += b.size
-	for r.size > recentLimit && len(r.order) > 1 {
-		r.drop(r.order[0].number)
-	}
-}
-
-func (r *recentBlocks) get(number uint64) *block {
-	if i, ok := r.find(number); ok {
-		return r.order[i]
-	}
-	return nil
-}
-
-func (r *recentBlocks) drop(number uint64) {
-	if i, ok := r.find(number); ok {
-		r.size -= r.order[i].size
-		r.order = slices.Delete(r.order, i, i+1)
-	}
-}
-
-func (r *recentBlocks) find(number uint64) (int, bool) {
-	return slices.BinarySearchFunc(r.order, number, func(b *block, n uint64) int {
-		switch {
-		case b.number < n:
-			return -1
-		case b.number > n:
-			return 1
-		}
-		return 0
-	})
 }

@@ -94,6 +94,15 @@ func (s *Spool) Freed() <-chan struct{} {
 	return s.freed
 }
 
+// Crowded tells whether the workers, who keep up on the whole, have so much to do
+// that they would have to read from the file what is appended now. That costs
+// more than waiting a moment for Freed.
+func (s *Spool) Crowded() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.recent.crowded(time.Now())
+}
+
 // Status tells how the queue stands.
 func (q *Queue) Status() QueueStatus {
 	q.spool.mu.Lock()
@@ -204,7 +213,7 @@ func (q *Queue) block(tx *bolt.Tx, key, items []byte, head bool) (*block, error)
 	if b != nil {
 		return b, nil
 	}
-	if b, err = decodeRecords(number, bytes.Clone(getBlock(tx.Bucket(bucketBlocks), key))); err == nil {
+	if b, err = getBlock(tx.Bucket(bucketBlocks), number); err == nil {
 		b.items[q.action], err = decodeItems(items)
 	}
 	if err != nil {

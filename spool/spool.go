@@ -80,7 +80,8 @@ type Spool struct {
 
 	// write is held through each changing transaction: bbolt has one writer
 	// anyway, and what is in memory must change in the same order.
-	write sync.Mutex
+	write   sync.Mutex
+	buffers buffers // guarded by write
 
 	mu     sync.Mutex // guards what follows, and every Queue's fields
 	queues map[string]*Queue

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/journald-router/journald-router/action"
@@ -28,6 +29,7 @@ type Config struct {
 type Action struct {
 	path string
 	file *os.File // nil before the first Deliver, and after a failure
+	room []byte   // for the lines of a batch
 }
 
 var (
@@ -52,7 +54,7 @@ func New(c Config) (*Action, error) {
 }
 
 // MaxBatch implements action.Batcher.
-func (a *Action) MaxBatch() int { return 1000 }
+func (a *Action) MaxBatch() int { return 5000 }
 
 // Deliver implements action.Action. All of its errors are temporary, and mean
 // that nothing of the batch stays in the file. A write in progress cannot be
@@ -71,7 +73,11 @@ func (a *Action) Deliver(ctx context.Context, batch []action.Message) error {
 		}
 		a.file = f
 	}
-	if err := write(a.file, lines(batch)); err != nil {
+	lines := appendLines(a.room[:0], batch)
+	if cap(lines) <= roomToKeep {
+		a.room = lines
+	}
+	if err := write(a.file, lines); err != nil {
 		a.Close() // opening it anew repairs what could not be undone
 		return err
 	}
@@ -88,12 +94,15 @@ func (a *Action) Close() error {
 	return err
 }
 
-func lines(batch []action.Message) []byte {
+// roomToKeep bounds the memory for lines that is kept from batch to batch.
+const roomToKeep = 16 << 20
+
+func appendLines(b []byte, batch []action.Message) []byte {
 	size := 0
 	for _, m := range batch {
 		size += len(m.Text) + len(m.Record.Packed()) + 256
 	}
-	b := make([]byte, 0, size)
+	b = slices.Grow(b, size)
 	for _, m := range batch {
 		if m.Custom {
 			b = action.AppendLine(b, m.Text)

@@ -9,6 +9,7 @@
 package sdjournal
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
 	"fmt"
@@ -71,6 +72,7 @@ type Reader struct {
 	keep    []string
 	sieve   journal.Sieve
 	entry   entry
+	slab    slab
 
 	// The entry at the position to go on from is known to be gone, and Next has
 	// not reported it yet.
@@ -333,7 +335,25 @@ func (e *entry) Record() (journal.Record, error) {
 		return journal.Record{}, fmt.Errorf("read journal entry: %w", syscall.Errno(-n))
 	}
 	packed := unsafe.Slice((*byte)(unsafe.Pointer(c.record.data)), int(c.record.len))
-	return journal.Unpack(append([]byte(nil), packed...))
+	return journal.Unpack(e.reader.slab.copy(packed))
+}
+
+// slab is what records are cut from: making each one by itself costs more than
+// copying it. A record that is kept keeps the others of its slab in memory.
+type slab []byte
+
+const slabSize = 64 << 10
+
+func (s *slab) copy(b []byte) []byte {
+	if len(b) > slabSize/8 {
+		return bytes.Clone(b)
+	}
+	if len(b) > cap(*s)-len(*s) {
+		*s = make([]byte, 0, slabSize)
+	}
+	from := len(*s)
+	*s = append(*s, b...)
+	return (*s)[from:len(*s):len(*s)]
 }
 
 var (

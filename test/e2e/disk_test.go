@@ -1,8 +1,10 @@
 package e2e
 
 import (
+	"encoding/base64"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -17,8 +19,9 @@ import (
 )
 
 // TestFullDisk: a destination is down until the spool has filled its disk.
-// Reading stops, and says so. Once the destination is back everything arrives,
-// in order and once, without anybody making room.
+// Reading stops, and says so; the program is stopped in that state and started
+// again. Once the destination is back everything arrives, in order and once,
+// without anybody making room.
 func TestFullDisk(t *testing.T) {
 	j := journaltest.Start(t, journaltest.Options{})
 	var mu sync.Mutex
@@ -60,10 +63,18 @@ rules:
 	p.startReady()
 
 	const lines = 10_000
+	random := rand.NewChaCha8([32]byte{}) // cannot be compressed
+	noise := make([]byte, 700)
 	for n := range lines {
-		j.Print(fmt.Sprintf("X: %d %s", n, strings.Repeat("x", 1000)))
+		random.Read(noise)
+		j.Print(fmt.Sprintf("X: %d %s", n, base64.StdEncoding.EncodeToString(noise)))
 	}
-	waitFor(t, "the disk to be full", func() bool { return p.says("reading has stopped until the spool can be written") > 0 })
+	const stopped = "reading has stopped until the spool can be written"
+	waitFor(t, "the disk to be full", func() bool { return p.says(stopped) > 0 })
+	p.stop()
+	before := p.says(stopped)
+	p.startReady()
+	waitFor(t, "the disk to be full after the restart", func() bool { return p.says(stopped) > before })
 	mu.Lock()
 	down = false
 	mu.Unlock()
