@@ -135,7 +135,7 @@ func create(path string) error {
 	}
 	defer os.Remove(temp.Name())
 	temp.Close()
-	db, err := bolt.Open(temp.Name(), 0o600, nil)
+	db, err := bolt.Open(temp.Name(), 0o600, &bolt.Options{NoSync: true}) // once, at the end, is enough
 	if err != nil {
 		return err
 	}
@@ -147,6 +147,9 @@ func create(path string) error {
 		}
 		return tx.Bucket(bucketMeta).Put(keyVersion, []byte(version))
 	})
+	if err == nil {
+		err = db.Sync()
+	}
 	if err := errors.Join(err, db.Close()); err != nil {
 		return err
 	}
