@@ -57,24 +57,36 @@ type group struct {
 // grouped puts the values of a repeated field together, in the order of first
 // appearance, behind groups. Entries have some twenty fields: a scan beats a map.
 func (r Record) grouped(groups []group) []group {
+	var seen uint64 // bits of the names so far: most names need not be looked for
 next:
 	for name, value := range r.Fields() {
-		for i := range groups {
-			// Most names differ in length or in their last byte.
-			if n := groups[i].name; len(n) == len(name) && n[len(n)-1] == name[len(n)-1] && string(n) == string(name) {
-				groups[i].more = append(groups[i].more, value)
-				continue next
+		bit := uint64(1) << (nameHash(name) % 64)
+		if seen&bit != 0 {
+			for i := range groups {
+				if string(groups[i].name) == string(name) {
+					groups[i].more = append(groups[i].more, value)
+					continue next
+				}
 			}
 		}
+		seen |= bit
 		groups = append(groups, group{name: name, value: value})
 	}
 	return groups
 }
 
+// nameHash differs for most of the names that occur in one entry.
+func nameHash(name []byte) int {
+	if len(name) == 0 {
+		return 0
+	}
+	return 5*len(name) + int(name[len(name)-1]) + 3*int(name[len(name)/2])
+}
+
 // appendJSONName appends a field's name. journald takes only A-Z, 0-9 and _; a
 // damaged file may hold anything, of which an array would be no legal key.
 func appendJSONName(b, name []byte) []byte {
-	if printable(name) {
+	if plain(name) || printable(name) {
 		return AppendJSONValue(b, name)
 	}
 	quoted, _ := json.Marshal(string(name)) // a string cannot fail
