@@ -94,7 +94,14 @@ struct name {
 	const char *text;
 	size_t len;
 	struct sieve_tests *sieve; // NULL: no tests on this field
+	struct name *next;         // in the same list
 };
+
+// start is where to look for the name of the data, which has one byte of it and
+// the equals sign at least.
+static unsigned start(const char *data) {
+	return ((unsigned char)data[0] * 5 + (unsigned char)data[1] * 7) % 256;
+}
 
 static void free_names(struct reader *r) {
 	for (size_t i = 0; i < r->n_names; i++) {
@@ -109,6 +116,7 @@ static void free_names(struct reader *r) {
 	r->names_text = NULL;
 	r->n_names = 0;
 	r->sifting = 0;
+	memset(r->starting, 0, sizeof r->starting);
 }
 
 struct reader *reader_new(sd_journal *journal, int *error) {
@@ -149,10 +157,16 @@ int reader_keep(struct reader *r, const char *names, size_t len, size_t n) {
 	text[len] = 0;
 	const char *p = text;
 	for (size_t i = 0; i < n; i++) {
-		list[i] = (struct name){p, strlen(p), NULL};
+		list[i] = (struct name){p, strlen(p), NULL, NULL};
 		p += list[i].len + 1;
 	}
 	free_names(r);
+	for (size_t i = 0; i < n; i++) {
+		const char begin[2] = {list[i].text[0], list[i].len > 1 ? list[i].text[1] : '='};
+		struct name **head = &r->starting[start(begin)];
+		list[i].next = *head;
+		*head = &list[i];
+	}
 	r->names = list;
 	r->names_text = text;
 	r->n_names = n;
@@ -241,11 +255,11 @@ static int put(struct buffer *b, const void *data, size_t n) {
 
 // named returns the wanted field that the data is of, or NULL.
 static const struct name *named(const struct reader *r, const char *data, size_t size) {
-	for (size_t i = 0; i < r->n_names; i++) {
-		const struct name *n = &r->names[i];
+	if (size < 2)
+		return NULL;
+	for (const struct name *n = r->starting[start(data)]; n; n = n->next)
 		if (size > n->len && data[n->len] == '=' && memcmp(data, n->text, n->len) == 0)
 			return n;
-	}
 	return NULL;
 }
 

@@ -35,6 +35,7 @@ struct reader {
 	struct name *names; // of the wanted fields
 	size_t n_names;
 	char *names_text;
+	struct name *starting[256]; // lists of them, by a hash of the first two bytes
 	int sifting; // there are tests on some of them
 
 	// CLOCK_MONOTONIC, in microseconds, of the last sd_journal_process, and of the
