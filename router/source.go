@@ -121,7 +121,9 @@ func (s *stream) run(ctx context.Context) (err error) {
 	for ctx.Err() == nil {
 		s.step.begin("reading the journal", readLimit)
 		batch, end := s.batch()
-		due := s.dirty && (end == journal.ErrEnd || time.Since(s.saved) >= saveEvery)
+		// Where the reader stands after an error is not known.
+		failed := end != nil && end != io.EOF && end != journal.ErrEnd
+		due := s.dirty && !failed && (end == journal.ErrEnd || time.Since(s.saved) >= saveEvery)
 		if len(batch) > 0 || due {
 			if err := s.commit(ctx, batch, end); err != nil {
 				return err

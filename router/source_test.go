@@ -78,6 +78,20 @@ func TestReaderErrorIsSurvived(t *testing.T) {
 	})
 }
 
+// TestReaderErrorWithoutAMatch: where a reader stands after an error is not known,
+// so there is no position to be saved.
+func TestReaderErrorWithoutAMatch(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := new(destination)
+		r := newRig(t, newMemory("no", "X: 1"), d)
+		r.journal.fail[2] = errors.New("bad message")
+		r.start()
+		time.Sleep(time.Minute)
+		r.want(d, "1")
+		r.stop()
+	})
+}
+
 func TestFirstOpeningFails(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, newMemory(), new(destination))
