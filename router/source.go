@@ -227,12 +227,17 @@ func (s *stream) savePosition() error {
 // position is where reading is to go on after the batch. After an error of the
 // reader it may stand on the entry that it could not read, which must not be
 // passed over; and libsystemd forgets where it stands when it drops a damaged
-// file. Then it is the position of the last entry that matched.
+// file. Then it is the position of the last entry that matched, as far as the
+// reader does not know better: of one that was put together the cursor is that
+// of its beginning.
 func (s *stream) position(batch []spool.Routed, end error) (position string, err error) {
 	if end == nil || end == io.EOF || end == journal.ErrEnd {
 		if position, err = s.reader.Cursor(); err == nil || len(batch) == 0 {
 			return position, err
 		}
+	}
+	if r, ok := s.reader.(interface{ Recorded() string }); ok {
+		return r.Recorded(), nil
 	}
 	return batch[len(batch)-1].Record.Cursor(), nil
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/journald-router/journald-router/action"
 	"github.com/journald-router/journald-router/journal"
+	"github.com/journald-router/journald-router/journal/join"
 )
 
 func TestFullQueueStopsTheReader(t *testing.T) {
@@ -88,6 +89,34 @@ func TestReaderErrorWithoutAMatch(t *testing.T) {
 		r.start()
 		time.Sleep(time.Minute)
 		r.want(d, "1")
+		r.stop()
+	})
+}
+
+// TestReaderErrorInALongLine: the parts that were read before the error are part
+// of the line after it, and what came meanwhile does not come again.
+func TestReaderErrorInALongLine(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := new(destination)
+		r := newRig(t, newMemory(), d)
+		part := func(message, ending string) {
+			r.journal.add(journal.Field{Name: "_STREAM_ID", Value: []byte("s")}, journal.Field{Name: "MESSAGE", Value: []byte(message)},
+				journal.Field{Name: "_LINE_BREAK", Value: []byte(ending)})
+		}
+		part("X: lo", "line-max")
+		r.journal.log("X: 2")
+		part("ng ", "line-max")
+		part("line", "eof")
+		r.journal.log("X: 5")
+		r.journal.fail[3] = errors.New("bad message")
+		r.journal.fail[4] = errors.New("bad message")
+		r.journal.fail[5] = errors.New("bad message")
+		r.options.Open = func(position string) (journal.Reader, error) {
+			return join.Open(join.Options{Open: func(position string, _ bool) (journal.Reader, error) { return r.journal.open(position) }, After: position})
+		}
+		r.start()
+		time.Sleep(5 * time.Minute)
+		r.want(d, "2", "long line", "5")
 		r.stop()
 	})
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/journald-router/journald-router/config"
 	"github.com/journald-router/journald-router/control"
 	"github.com/journald-router/journald-router/journal"
+	"github.com/journald-router/journald-router/journal/join"
 	"github.com/journald-router/journald-router/journal/sdjournal"
 	"github.com/journald-router/journald-router/router"
 	"github.com/journald-router/journald-router/spool"
@@ -164,11 +165,19 @@ func source(j config.Journal) string {
 	return "journal"
 }
 
+// open opens the journal for whole lines.
 func (p *process) open(position string) (journal.Reader, error) {
+	return join.Open(join.Options{Open: p.openParts, After: position})
+}
+
+func (p *process) openParts(position string, again bool) (journal.Reader, error) {
 	j := p.config.Journal
 	return sdjournal.Open(sdjournal.Options{
 		Directory: j.Directory, Namespace: j.Namespace, Start: j.Start, After: position, Once: p.once,
 		OnGap: func(g journal.Gap) {
+			if again {
+				return
+			}
 			p.log.Error("entries of the journal were deleted before they could be read",
 				"after", g.After.Format(time.RFC3339), "until", g.Until.Format(time.RFC3339), "entries", entries(g))
 		},

@@ -1,0 +1,132 @@
+package join
+
+import (
+	"bytes"
+	"time"
+
+	"github.com/journald-router/journald-router/journal"
+)
+
+const (
+	fieldLineBreak = "_LINE_BREAK"
+	fieldStreamID  = "_STREAM_ID"
+
+	lineMax = "line-max" // of _LINE_BREAK: the line goes on
+)
+
+// A part is an entry that may be one of a line.
+type part struct {
+	record  journal.Record
+	valid   bool // it has one message, one stream, and at most one process
+	breaks  bool // the line goes on after it
+	message []byte
+	stream  []byte
+	pid     []byte
+	ending  []byte // of the line: the value of _LINE_BREAK
+}
+
+func parsePart(record journal.Record) part {
+	p := part{record: record}
+	var messages, streams, pids, endings int
+	for name, value := range record.Fields() {
+		switch string(name) {
+		case journal.FieldMessage:
+			p.message = value
+			messages++
+		case fieldStreamID:
+			p.stream = value
+			streams++
+		case journal.FieldPID:
+			p.pid = value
+			pids++
+		case fieldLineBreak:
+			p.ending = value
+			endings++
+		}
+	}
+	p.valid = messages == 1 && streams == 1 && pids <= 1 && endings <= 1
+	p.breaks = string(p.ending) == lineMax
+	return p
+}
+
+// goesOn tells whether a line goes on after the part, that is to be waited for.
+func (p part) goesOn(maxBytes int) bool {
+	return p.valid && p.breaks && len(p.message) < maxBytes
+}
+
+// A line is one that was cut, as far as it is known; or an entry that has to wait
+// until others have come out.
+type line struct {
+	stream string
+	first  string         // cursor of the first part
+	before string         // position before it
+	record journal.Record // of the first part
+	parts  int
+
+	message []byte // of all parts, once there are two
+	ending  []byte // of the last part
+	pid     string
+	time    time.Time // of the last part, by journald's clock
+	read    time.Time // when that was read, by ours
+
+	done  bool // it is to come out
+	named bool // the sieve lets its parts through by its stream's id alone
+}
+
+func newLine(p part, before string) *line {
+	return &line{
+		stream: string(p.stream), first: p.record.Cursor(), before: before, record: p.record, parts: 1,
+		ending: p.ending, pid: string(p.pid), time: p.record.Time(), read: time.Now(),
+	}
+}
+
+func (l *line) size() int { return len(l.record.Packed()) + len(l.message) }
+
+// length is that of the message.
+func (l *line) length() int {
+	if l.parts > 1 {
+		return len(l.message)
+	}
+	message, _ := l.record.Get(journal.FieldMessage)
+	return len(message)
+}
+
+// continuedBy goes by nothing but the parts themselves: whenever, and beside
+// whatever else, they are read, the outcome is the same.
+func (l *line) continuedBy(p part, maxBytes int) bool {
+	return p.valid && string(p.pid) == l.pid && p.record.Time().Sub(l.time) <= patience && l.length()+len(p.message) <= maxBytes
+}
+
+// add joins the next part, and returns by how much the line has grown.
+func (l *line) add(p part) int {
+	before := l.size()
+	if l.parts == 1 {
+		message, _ := l.record.Get(journal.FieldMessage)
+		l.message = append(l.message, message...)
+	}
+	l.message = append(l.message, p.message...)
+	l.ending = bytes.Clone(p.ending)
+	l.parts++
+	l.time, l.read = p.record.Time(), time.Now()
+	return l.size() - before
+}
+
+// joined is the line as one entry.
+func (l *line) joined() journal.Record {
+	if l.parts == 1 {
+		return l.record
+	}
+	var fields []journal.Field
+	for name, value := range l.record.Fields() {
+		switch string(name) {
+		case journal.FieldMessage:
+			value = l.message
+		case fieldLineBreak:
+			if value = l.ending; value == nil {
+				continue
+			}
+		}
+		fields = append(fields, journal.Field{Name: string(name), Value: value})
+	}
+	return journal.NewRecord(l.first, l.record.Time(), l.record.Monotonic(), fields...)
+}
