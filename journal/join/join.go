@@ -7,12 +7,11 @@
 // where another process goes on writing. Every other value of _LINE_BREAK, as
 // none, ends a line.
 //
-// Three things that journald does not tell cannot be made good. After a line of
-// exactly LineMax bytes, or of twice as many and so on, there is no last part: it
-// gets the stream's next line for one, if that comes soon. A "<N>" at the
-// beginning of a part is gone: journald has taken it for a priority
-// (sd-daemon(3)). What journald has dropped, by a rate limit as an example, is
-// missing from the middle.
+// What journald does not log cannot be made good. It drops white space at the end
+// of a part, as at that of any line; a "<N>" at the beginning of one, which it
+// takes for a priority (sd-daemon(3)); and a part that is empty then. So after a
+// line of exactly LineMax bytes, or of twice as many and so on, there is no last
+// part: it gets the stream's next line for one, if that comes soon.
 package join
 
 import (

@@ -146,6 +146,50 @@ func TestFollow(t *testing.T) {
 	check(t, []string{"120 bytes", "10 bytes", "180 bytes", "shop " + sum(line), "21 bytes"}, got)
 }
 
+// TestOnce: at the end, a line that is not finished comes as far as it is there.
+func TestOnce(t *testing.T) {
+	j := journaltest.Start(t, journaltest.Options{Config: []string{"LineMax=100"}})
+	shop := stream(t, j, "shop")
+	once := func(position string, _ bool) (journal.Reader, error) {
+		return sdjournal.Open(sdjournal.Options{Namespace: j.Namespace(), Start: journal.Beginning, After: position, Once: true})
+	}
+	line := text("shop", 330)
+	write(t, j, shop, line[:220])
+	r := open(t, join.Options{Open: once})
+	r.Keep(fields, journal.Sieve{{Field: "MESSAGE", Op: journal.Prefix, Text: "shop"}})
+	check(t, []string{"shop " + sum(line[:200]) + " line-max"}, read(t, r, nil))
+	position := cursor(t, r)
+	write(t, j, shop, line[220:]+"\n")
+	check(t, []string{"shop " + sum(line[200:])}, read(t, open(t, join.Options{Open: once, After: position}), nil))
+}
+
+// TestReload: a line is whole, whichever rules there were when it began.
+func TestReload(t *testing.T) {
+	j := journaltest.Start(t, journaltest.Options{Config: []string{"LineMax=100"}})
+	shop := stream(t, j, "shop")
+	line := text("shop", 330)
+	for _, row := range []struct {
+		name          string
+		before, after journal.Sieve
+	}{
+		{"from an identifier to a prefix", journal.Sieve{{Field: "SYSLOG_IDENTIFIER", Op: journal.Equal, Text: "shop"}}, journal.Sieve{{Field: "MESSAGE", Op: journal.Prefix, Text: "shop"}}},
+		{"from a prefix to an identifier", journal.Sieve{{Field: "MESSAGE", Op: journal.Prefix, Text: "x"}}, journal.Sieve{{Field: "SYSLOG_IDENTIFIER", Op: journal.Equal, Text: "cart"}}},
+		{"from all to a prefix", nil, journal.Sieve{{Field: "MESSAGE", Op: journal.Prefix, Text: "x"}}},
+		{"from a prefix to all", journal.Sieve{{Field: "MESSAGE", Op: journal.Prefix, Text: "x"}}, nil},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			r := open(t, join.Options{Open: namespace(j, false)})
+			read(t, r, nil)
+			r.Keep(fields, row.before)
+			write(t, j, shop, line[:220])
+			check(t, nil, read(t, r, nil))
+			r.Keep(fields, row.after)
+			write(t, j, shop, line[220:]+"\n")
+			check(t, []string{"shop " + sum(line)}, read(t, r, nil))
+		})
+	}
+}
+
 // text is a line of that many bytes, no two parts of which are the same. It has no
 // spaces, which journald drops at the end of a part.
 func text(name string, size int) string {

@@ -6,7 +6,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/journald-router/journald-router/journal"
 	"github.com/journald-router/journald-router/journal/join"
 )
 
@@ -102,10 +101,7 @@ func TestForgotten(t *testing.T) {
 		p.last(noon, "t", "between")
 		p.last(noon, "s", "b")
 		p.last(noon, "t", "after")
-		r := open(t, join.Options{Open: func(position string, again bool) (journal.Reader, error) {
-			fresh := *p
-			return fresh.open(position, again)
-		}, After: position})
+		r := open(t, join.Options{Open: p.anew, After: position})
 		check(t, []string{"between", "ab", "after"}, messages(t, r))
 		if got := cursor(t, r); got != "5" {
 			t.Errorf("%q: at the end at %q", position, got)

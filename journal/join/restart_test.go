@@ -76,7 +76,7 @@ func TestRestartAnywhere(t *testing.T) {
 				if strings.Contains(m.position, " open ") {
 					unfinished++
 				}
-				for _, position := range []string{m.position, m.recorded} {
+				for _, position := range slices.Compact([]string{m.position, m.recorded}) {
 					for _, then := range sieves {
 						if first.name != then.name && first.sieve != nil {
 							continue // other rules want other lines

@@ -1,6 +1,7 @@
 package join_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -50,6 +51,12 @@ func (p *tape) open(position string, _ bool) (journal.Reader, error) {
 	return p, nil
 }
 
+// anew is open of a copy, so that each reader has its own.
+func (p *tape) anew(position string, again bool) (journal.Reader, error) {
+	fresh := *p
+	return fresh.open(position, again)
+}
+
 func (p *tape) Next() (journal.Entry, error) {
 	if p.fails != nil {
 		return nil, p.fails
@@ -96,15 +103,17 @@ func messages(t *testing.T, r journal.Reader) (got []string) {
 		if e == nil {
 			continue
 		}
-		var s []byte
-		for _, v := range e.Values(nil, "MESSAGE") {
-			s = append(s, v...)
-		}
-		for _, v := range e.Values(nil, "_LINE_BREAK") {
-			s = append(append(s, ' '), v...)
-		}
-		got = append(got, string(s))
+		got = append(got, message(e))
 	}
+}
+
+// message is that of the entry, with its ending behind it.
+func message(e journal.Entry) string {
+	s := bytes.Join(e.Values(nil, "MESSAGE"), nil)
+	for _, v := range e.Values(nil, "_LINE_BREAK") {
+		s = append(append(s, ' '), v...)
+	}
+	return string(s)
 }
 
 // TestLetGo: a line that is not finished comes out after 6 s of waiting, marked,
@@ -226,7 +235,42 @@ func TestWhatIsJoined(t *testing.T) {
 			if want, got := strconv.Itoa(len(p.entries)), cursor(t, r); got != want {
 				t.Errorf("at the end at %q, want %s", got, want)
 			}
+			restartEach(t, p, len(row.want))
 		})
+	}
+}
+
+// restartEach reads one of that many messages, and all others from the position
+// after it: whatever waits to come out then, nothing is missing, and nothing comes
+// twice. Of what waits, others may come first.
+func restartEach(t *testing.T, p *tape, entries int) {
+	t.Helper()
+	p.once = true
+	stepwise := func(position string, again bool) (journal.Reader, error) {
+		r, err := p.anew(position, again)
+		return &stepping{Reader: r}, err
+	}
+	all := messages(t, open(t, join.Options{Open: p.anew}))
+	if len(all) != entries {
+		t.Errorf("%d messages, want %d", len(all), entries)
+	}
+	for steps := range 2 * len(p.entries) {
+		r := open(t, join.Options{Open: stepwise})
+		var got []string
+		for range steps {
+			e, err := r.Next()
+			if err != nil {
+				break
+			}
+			if e != nil {
+				got = append(got, message(e))
+			}
+		}
+		position := cursor(t, r)
+		rest := messages(t, open(t, join.Options{Open: p.anew, After: position}))
+		if !slices.Equal(slices.Sorted(slices.Values(append(slices.Clone(got), rest...))), slices.Sorted(slices.Values(all))) {
+			t.Errorf("%q, and then from %q on %q; all are %q", got, position, rest, all)
+		}
 	}
 }
 
