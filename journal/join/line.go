@@ -91,10 +91,10 @@ func (l *line) length() int {
 	return len(message)
 }
 
-// continuedBy goes by nothing but the parts themselves: whenever, and beside
-// whatever else, they are read, the outcome is the same.
+// continuedBy tells whether the next part of the stream is one of the line, if it
+// has come in time.
 func (l *line) continuedBy(p part, maxBytes int) bool {
-	return p.valid && string(p.pid) == l.pid && p.record.Time().Sub(l.time) <= patience && l.length()+len(p.message) <= maxBytes
+	return p.valid && string(p.pid) == l.pid && l.length()+len(p.message) <= maxBytes
 }
 
 // add joins the next part, and returns by how much the line has grown.

@@ -190,6 +190,13 @@ func TestWhatIsJoined(t *testing.T) {
 			p.last(second(7), "t", "z")
 		}, []string{"x", "y", "a line-max", "z"}},
 		{"a clock set back", func(p *tape) { p.part(noon, "s", "a"); p.last(second(-3600), "s", "b") }, []string{"ab"}},
+		{"several at once", func(p *tape) {
+			p.part(noon, "t", "x")
+			p.part(second(4), "s", "a")
+			p.last(second(5), "u", "between")
+			pid(p, second(6), "2", "b", "_LINE_BREAK", "line-max")
+			pid(p, second(7), "2", "c")
+		}, []string{"between", "x line-max", "a line-max", "bc"}},
 		{"streams", func(p *tape) {
 			p.part(noon, "s", "a")
 			p.part(noon, "t", "x")
@@ -204,7 +211,7 @@ func TestWhatIsJoined(t *testing.T) {
 				pid(p, noon, "1", "b", "_LINE_BREAK", ending)
 			}
 		}, []string{"ab nul", "ab eof", "ab pid-change"}},
-		{"another process", func(p *tape) { p.part(noon, "s", "a"); pid(p, noon, "2", "b") }, []string{"a line-max", "b"}},
+		{"another process", func(p *tape) { p.part(noon, "s", "a"); pid(p, noon, "2", "b"); pid(p, noon, "2", "c") }, []string{"a line-max", "b", "c"}},
 		{"another process's long line", func(p *tape) {
 			p.part(noon, "s", "a")
 			pid(p, noon, "2", "b", "_LINE_BREAK", "line-max")
