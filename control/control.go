@@ -1,11 +1,13 @@
-// Package control lets an administrator's command reach the dead letters: those
-// of a running daemon, which has the spool locked, through a Unix socket in the
-// state directory, and otherwise those in the spool itself.
+// Package control lets an administrator's command reach the daemon that runs on a
+// state directory, which has the spool locked, through a Unix socket there: what
+// it does, and its dead letters. Without a daemon the letters are those in the
+// spool itself.
 //
 // The socket speaks HTTP: GET /dead streams one JSON letter a line; POST
-// /dead/retry and /dead/drop answer with a Result. The letters are chosen by the
-// query's id (may be repeated), action and rule. The socket belongs to the
-// daemon's user alone: who can open it could read the spool as well.
+// /dead/retry and /dead/drop answer with a Result, GET /status with a
+// router.Snapshot. The letters are chosen by the query's id (may be repeated),
+// action and rule. The socket belongs to the daemon's user alone: who can open
+// it could read the spool as well.
 package control
 
 import (

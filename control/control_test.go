@@ -12,6 +12,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/journald-router/journald-router/journal"
+	"github.com/journald-router/journald-router/router"
 	"github.com/journald-router/journald-router/spool"
 )
 
@@ -45,7 +46,7 @@ func serve(t *testing.T, dir string, letters Letters) *Remote {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
-	go func() { done <- Serve(ctx, dir, letters) }()
+	go func() { done <- Serve(ctx, dir, letters, status) }()
 	t.Cleanup(func() {
 		cancel()
 		if err := <-done; err != nil {
@@ -65,6 +66,11 @@ func serve(t *testing.T, dir string, letters Letters) *Remote {
 			t.Fatal(err)
 		}
 	}
+}
+
+// status is what the daemon of these tests says it does.
+func status() (router.Snapshot, error) {
+	return router.Snapshot{State: router.Waiting, EntriesMatched: 7, DeadLetters: map[string]int{"a": 1}}, nil
 }
 
 func list(t *testing.T, l Letters, f spool.Filter) []string {
@@ -143,6 +149,19 @@ func TestNoDaemon(t *testing.T) {
 	info, err := os.Stat(filepath.Join(dir, Socket))
 	if err != nil || info.Mode().Perm() != 0o600 {
 		t.Errorf("the socket has mode %v (%v), want 0600", info.Mode(), err)
+	}
+}
+
+func TestStatus(t *testing.T) {
+	dir := t.TempDir()
+	daemon := serve(t, dir, Local{buried(t, dir), func(string) bool { return true }})
+	want, _ := status()
+	got, err := daemon.Status(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error("(-want +got):\n", diff)
 	}
 }
 

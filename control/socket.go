@@ -17,6 +17,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/journald-router/journald-router/router"
 	"github.com/journald-router/journald-router/spool"
 )
 
@@ -33,10 +34,13 @@ func address(dir string) (name string, release func(), err error) {
 	return filepath.Join("/proc/self/fd", fmt.Sprint(d.Fd()), Socket), func() { d.Close() }, nil
 }
 
+// Status tells what the daemon does, its dead letters counted.
+type Status func() (router.Snapshot, error)
+
 // Serve answers on the socket in the state directory until ctx is done. Who
 // calls it has the spool open, so that a socket which is there already was left
 // by a process that is dead.
-func Serve(ctx context.Context, dir string, letters Letters) error {
+func Serve(ctx context.Context, dir string, letters Letters, status Status) error {
 	name, release, err := address(dir)
 	if err != nil {
 		return fmt.Errorf("open control socket: %w", err)
@@ -47,7 +51,7 @@ func Serve(ctx context.Context, dir string, letters Letters) error {
 		return fmt.Errorf("open control socket: %w", err)
 	}
 	defer os.Remove(name)
-	server := &http.Server{Handler: handler(letters), ReadHeaderTimeout: 10 * time.Second}
+	server := &http.Server{Handler: handler(letters, status), ReadHeaderTimeout: 10 * time.Second}
 	stopped := make(chan struct{})
 	go func() {
 		defer close(stopped)
@@ -89,7 +93,7 @@ func listen(name string) (net.Listener, error) {
 	return listener, nil
 }
 
-func handler(letters Letters) http.Handler {
+func handler(letters Letters, status Status) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /dead", func(w http.ResponseWriter, r *http.Request) {
 		out := json.NewEncoder(w)
@@ -116,6 +120,14 @@ func handler(letters Letters) http.Handler {
 	}
 	mux.Handle("POST /dead/retry", change(letters.Retry))
 	mux.Handle("POST /dead/drop", change(letters.Drop))
+	mux.HandleFunc("GET /status", func(w http.ResponseWriter, _ *http.Request) {
+		now, err := status()
+		answer := reply{Status: &now, End: true}
+		if err != nil {
+			answer = reply{Error: err.Error()}
+		}
+		json.NewEncoder(w).Encode(answer)
+	})
 	return mux
 }
 
@@ -129,11 +141,12 @@ func filter(r *http.Request) spool.Filter {
 type reply struct {
 	Letter *spool.LetterView `json:"letter,omitempty"`
 	Result *Result           `json:"result,omitempty"`
+	Status *router.Snapshot  `json:"status,omitempty"`
 	Error  string            `json:"error,omitempty"`
 	End    bool              `json:"end,omitempty"`
 }
 
-// Remote are the letters of a daemon that runs on the state directory.
+// Remote is a daemon that runs on the state directory. It is also its letters.
 type Remote struct{ client *http.Client }
 
 // Dial finds out whether a daemon answers on the socket in the state directory;
@@ -192,7 +205,8 @@ func lines(body io.Reader, yield func(reply, error) bool) error {
 			yield(line, errors.New(line.Error))
 			return nil
 		}
-		if (line.Letter != nil || line.Result != nil) && !yield(line, nil) || line.End {
+		has := line.Letter != nil || line.Result != nil || line.Status != nil
+		if has && !yield(line, nil) || line.End {
 			return nil
 		}
 	}
@@ -231,4 +245,15 @@ func (r *Remote) change(ctx context.Context, path string, f spool.Filter) (resul
 		err = lineErr
 	}
 	return result, err
+}
+
+// Status asks the daemon what it does.
+func (r *Remote) Status(ctx context.Context) (now router.Snapshot, err error) {
+	for line, lineErr := range r.call(ctx, http.MethodGet, "/status", spool.Filter{}) {
+		if line.Status != nil {
+			now = *line.Status
+		}
+		err = lineErr
+	}
+	return now, err
 }

@@ -21,11 +21,13 @@ import (
 // (systemd.journal-fields(7)).
 const (
 	FieldMessage      = "MESSAGE"
+	FieldMessageID    = "MESSAGE_ID"
 	FieldPriority     = "PRIORITY"
 	FieldPID          = "_PID"
 	FieldInvocationID = "_SYSTEMD_INVOCATION_ID"
 	FieldUnit         = "_SYSTEMD_UNIT"
 	FieldHostname     = "_HOSTNAME"
+	FieldTransport    = "_TRANSPORT"
 )
 
 // Head is the position before the first entry of a journal, in place of a

@@ -53,22 +53,26 @@ type Routes struct {
 // A Router reads one journal and serves all actions.
 type Router struct {
 	Options
-	first  Routes
-	reload chan reload
-	routes atomic.Pointer[Routes] // what the source goes by
-	health *health
-	buried atomic.Int64
-	read   chan struct{} // closed when the source has come to its end
+	first      Routes
+	reload     chan reload
+	routes     atomic.Pointer[Routes] // what the source goes by
+	health     *health
+	figures    *figures
+	suppressed *suppressed
+	buried     atomic.Int64
+	read       chan struct{} // closed when the source has come to its end
 }
 
 // New makes a router. It does nothing before Run.
 func New(o Options, routes Routes) *Router {
 	return &Router{
-		Options: o,
-		first:   routes,
-		reload:  make(chan reload),
-		health:  newHealth(),
-		read:    make(chan struct{}),
+		Options:    o,
+		first:      routes,
+		reload:     make(chan reload),
+		health:     newHealth(),
+		figures:    newFigures(),
+		suppressed: newSuppressed(o.Log),
+		read:       make(chan struct{}),
 	}
 }
 
@@ -84,6 +88,7 @@ func (r *Router) Run(ctx context.Context) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	fail := func(err error) { cancel(&failure{err}) }
+	defer r.suppressed.flush()
 	var wg sync.WaitGroup
 	crew := make(map[string]*worker)
 	staff := func(routes Routes) {

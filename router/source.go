@@ -61,6 +61,7 @@ func (r *Router) source(ctx context.Context) error {
 			}
 		}
 		failures++
+		r.figures.readerFailed(err)
 		wait := retry.backoff(failures)
 		r.Log.Error("reading the journal failed; it will be opened again", "err", err, "wait", wait)
 		step.wait()
@@ -78,6 +79,7 @@ type stream struct {
 	routes  *Routes
 	matcher *rules.Matcher
 	matches []rules.Match
+	values  [][]byte // reused
 
 	moved bool      // an entry was read
 	dirty bool      // the position has moved since it was last handed to append
@@ -100,6 +102,7 @@ func (r *Router) openStream(step *step) (*stream, error) {
 	}
 	s := &stream{Router: r, step: step, reader: reader}
 	if position != "" {
+		r.figures.opened(position)
 		return s, nil
 	}
 	// On the first run the place to begin at is kept before anything is read: else
@@ -111,6 +114,7 @@ func (r *Router) openStream(step *step) (*stream, error) {
 		reader.Close()
 		return nil, err
 	}
+	r.figures.opened(position)
 	return s, nil
 }
 
@@ -120,6 +124,7 @@ func (s *stream) run(ctx context.Context) (err error) {
 	defer func() { err = errors.Join(err, s.finish(ctx, err)) }()
 	for ctx.Err() == nil {
 		s.step.begin("reading the journal", readLimit)
+		s.figures.to(Reading, "")
 		batch, end := s.batch()
 		// Where the reader stands after an error is not known.
 		failed := end != nil && end != io.EOF && end != journal.ErrEnd
@@ -157,6 +162,7 @@ func (s *stream) finish(ctx context.Context, err error) error {
 // saved. The error is the reader's; a ctx that is done is noticed by the caller.
 func (s *stream) wait(ctx context.Context) error {
 	s.step.wait()
+	s.figures.to(Waiting, "")
 	bounded := ctx
 	if s.dirty {
 		var cancel context.CancelFunc
@@ -174,7 +180,7 @@ func (s *stream) wait(ctx context.Context) error {
 func (s *stream) batch() (batch []spool.Routed, err error) {
 	if routes := s.Router.routes.Load(); routes != s.routes {
 		s.routes = routes
-		s.reader.Keep(routes.Rules.Fields(), routes.Rules.Sieve())
+		s.reader.Keep(wanted(routes.Rules))
 		s.matcher = routes.Rules.Matcher()
 	}
 	size := 0
@@ -188,6 +194,7 @@ func (s *stream) batch() (batch []spool.Routed, err error) {
 			scanned += passedOver
 			continue
 		}
+		s.lookForSuppression(e)
 		s.matches = s.matcher.Match(e, s.matches[:0])
 		if len(s.matches) == 0 {
 			continue
@@ -293,11 +300,13 @@ func (s *stream) append(ctx context.Context, position string, batch []spool.Rout
 		step.begin("appending to the spool", readLimit)
 		err := s.Spool.Append(s.Source, position, batch)
 		if err == nil {
+			s.figures.appended(position, batch)
 			if failures > 1 {
 				s.Log.Info("reading goes on: the spool can be written again")
 			}
 			return true
 		}
+		s.figures.notAppended(err)
 		wait := diskRetry.backoff(failures)
 		s.Log.Error("reading has stopped until the spool can be written", "err", err, "wait", wait)
 		step.wait()
@@ -360,6 +369,7 @@ func (s *stream) room(ctx context.Context, batch []spool.Routed) error {
 		name := s.fullQueue(batch)
 		if name == "" {
 			if full != "" {
+				s.figures.to(Reading, "")
 				s.Log.Info("reading goes on: there is room in the queue again", "action", full)
 			}
 			return nil
@@ -368,6 +378,7 @@ func (s *stream) room(ctx context.Context, batch []spool.Routed) error {
 			s.Log.Warn("reading has stopped: a queue is full, and the journal keeps what comes", "action", name)
 		}
 		full = name
+		s.figures.to(QueueFull, "reading has stopped: the queue of action %s is full", name)
 		// The limit may change by a reload, which nobody tells of.
 		if err := s.pause(ctx, time.Second, freed); err != nil {
 			return err

@@ -66,6 +66,7 @@ func (w *worker) run() error {
 		if err != nil {
 			return err
 		}
+		w.router.figures.peeked(batch)
 		if len(batch) == 0 {
 			if !w.more() {
 				return nil
@@ -303,9 +304,11 @@ func (w *worker) settle(batch []spool.Delivery, outcomes []spool.Outcome, wait t
 			if failures > 1 {
 				w.log.Info("the spool can be written again")
 			}
+			w.router.figures.settled(w.Name, outcomes)
 			w.report(batch, outcomes, before)
 			return
 		}
+		w.router.figures.stalled(w.Name, err)
 		again := diskRetry.backoff(failures)
 		w.log.Error("what was delivered could not be noted; it will be tried again", "err", err, "wait", again)
 		w.step.wait()

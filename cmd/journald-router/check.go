@@ -32,7 +32,9 @@ what to do about it. Notes are about what is legal but should be known.`,
 }
 
 func count(n int, what string) string {
-	if n != 1 {
+	if stem, ok := strings.CutSuffix(what, "y"); ok && n != 1 {
+		what = stem + "ies"
+	} else if n != 1 {
 		what += "s"
 	}
 	return fmt.Sprintf("%d %s", n, what)

@@ -305,36 +305,16 @@ func newDeadDropCommand(o *options) *cobra.Command {
 	return cmd
 }
 
-// withLetters finds the letters of the configuration's state directory: with the
-// daemon that runs there, or else in the spool. What do prints goes to out; the
-// spool, which a daemon may want to open, is closed before that, as a pager may
-// hold up the output for long.
+// withLetters finds the letters of the configuration's state directory. What do
+// prints goes to out; the spool, which a daemon may want to open, is closed before
+// that, as a pager may hold up the output for long.
 func withLetters(ctx context.Context, path string, out io.Writer, do func(l control.Letters, out io.Writer) error) error {
-	c, err := config.LoadSummary(path)
-	if err != nil {
-		return err
-	}
-	// Between a daemon's start and its socket, and at its stop, only the lock tells.
-	for deadline := time.Now().Add(5 * time.Second); ; {
-		daemon, err := control.Dial(ctx, c.State)
-		if err == nil {
-			return do(daemon, out)
-		}
-		if !errors.Is(err, control.ErrNoDaemon) {
-			return err
-		}
-		s, err := spool.OpenExisting(c.State)
-		if errors.Is(err, spool.ErrLocked) && time.Now().Before(deadline) && ctx.Err() == nil {
-			continue
-		}
-		if err != nil {
-			return err
-		}
+	return reach(ctx, path, func(daemon *control.Remote) error { return do(daemon, out) }, func(s *spool.Spool, c *config.Summary) error {
 		known := func(name string) bool { return c.Actions[name] != "" }
 		return buffered(out, func(out io.Writer) error {
 			return errors.Join(do(control.Local{Spool: s, HasAction: known}, out), s.Close())
 		})
-	}
+	})
 }
 
 // buffered keeps what do prints in a file until do has ended.

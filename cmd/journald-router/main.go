@@ -80,7 +80,7 @@ Exit codes: 0 success; 1 failure, explained on standard error; 2 wrong usage.`
 	root.SilenceErrors, root.SilenceUsage = true, true
 	root.PersistentFlags().StringVarP(&o.config, "config", "c", config.DefaultPath, "configuration `FILE`; drop-ins are in config.d beside it")
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
-	root.AddCommand(newRunCommand(o), newCheckCommand(o), newDeadCommand(o))
+	root.AddCommand(newRunCommand(o), newCheckCommand(o), newStatusCommand(o), newDeadCommand(o))
 	return root
 }
 

@@ -140,18 +140,24 @@ func (p *process) serve(ctx context.Context) error {
 func (p *process) control(ctx context.Context) {
 	letters := control.Local{Spool: p.spool, HasAction: p.hasAction}
 	for {
-		err := control.Serve(ctx, p.config.State, letters)
+		err := control.Serve(ctx, p.config.State, letters, p.status)
 		if err == nil {
 			return
 		}
 		const again = time.Minute
-		p.log.Error("the command dead does not reach this daemon; the socket will be tried again", "err", err, "in", again)
+		p.log.Error("the commands status and dead do not reach this daemon; the socket will be tried again", "err", err, "in", again)
 		select {
 		case <-time.After(again):
 		case <-ctx.Done():
 			return
 		}
 	}
+}
+
+// status is what the command of that name shows.
+func (p *process) status() (router.Snapshot, error) {
+	s := p.router.Snapshot()
+	return s, s.CountDeadLetters(p.spool)
 }
 
 // source is what a position belongs to: another journal begins anew.
@@ -178,6 +184,7 @@ func (p *process) openParts(position string, again bool) (journal.Reader, error)
 			if again {
 				return
 			}
+			p.router.CountGap(g)
 			p.log.Error("entries of the journal were deleted before they could be read",
 				"after", g.After.Format(time.RFC3339), "until", g.Until.Format(time.RFC3339), "entries", entries(g))
 		},

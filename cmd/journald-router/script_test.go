@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -42,6 +43,7 @@ type world struct {
 //	log MESSAGE [FIELD=VALUE...]   logs an entry
 //	journal VERB                   rotate, or restart journald
 //	exits CODE PROGRAM...          the program must exit with the code
+//	until REGEX PROGRAM...         runs the program until its standard output matches
 //	answer STATUS                  what the server answers from now on; 200 at first
 //	received TEXT...               waits for that many requests, whose bodies hold the texts
 //	ready                          waits until the daemon answers
@@ -56,6 +58,7 @@ func TestScripts(t *testing.T) {
 			"log":      cmdLog,
 			"journal":  cmdJournal,
 			"exits":    cmdExits,
+			"until":    cmdUntil,
 			"answer":   cmdAnswer,
 			"received": cmdReceived,
 			"ready":    cmdReady,
@@ -135,6 +138,14 @@ func cmdExits(ts *testscript.TestScript, neg bool, args []string) {
 	if got != want {
 		ts.Fatalf("%s exited with %d, want %d", args[1], got, want)
 	}
+}
+
+func cmdUntil(ts *testscript.TestScript, neg bool, args []string) {
+	want := regexp.MustCompile(args[0])
+	waitFor(ts, want.String(), func() bool {
+		ts.Check(ts.Exec(args[1], args[2:]...))
+		return want.MatchString(ts.ReadFile("stdout"))
+	})
 }
 
 func cmdAnswer(ts *testscript.TestScript, neg bool, args []string) {

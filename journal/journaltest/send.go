@@ -124,14 +124,21 @@ func (c *Client) sendFile(content []byte) error {
 // output are, under this identifier. It can be a command's standard output. The
 // caller closes it.
 func (c *Client) Stdout(identifier string) (*os.File, error) {
-	f, err := c.stdout(identifier)
+	return c.UnitStdout("", identifier)
+}
+
+// UnitStdout is Stdout for a unit, as systemd opens it for one: journald's rate
+// limit applies. Where this process is in the cgroup of a unit, it is that
+// unit's all the same.
+func (c *Client) UnitStdout(unit, identifier string) (*os.File, error) {
+	f, err := c.stdout(unit, identifier)
 	if err != nil {
 		return nil, fmt.Errorf("open stream to journald: %w", err)
 	}
 	return f, nil
 }
 
-func (c *Client) stdout(identifier string) (*os.File, error) {
+func (c *Client) stdout(unit, identifier string) (*os.File, error) {
 	conn, err := net.DialUnix("unix", nil, &net.UnixAddr{Name: filepath.Join(c.sockets, "stdout"), Net: "unix"})
 	if err != nil {
 		return nil, err
@@ -139,7 +146,7 @@ func (c *Client) stdout(identifier string) (*os.File, error) {
 	defer conn.Close()
 	// Identifier, unit, priority, whether lines begin with "<N>", and whether to
 	// forward to syslog, the kernel's log and the console: sd_journal_stream_fd(3).
-	if _, err := fmt.Fprintf(conn, "%s\n\n6\n1\n0\n0\n0\n", identifier); err != nil {
+	if _, err := fmt.Fprintf(conn, "%s\n%s\n6\n1\n0\n0\n0\n", identifier, unit); err != nil {
 		return nil, err
 	}
 	return conn.File()
