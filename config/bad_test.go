@@ -16,7 +16,7 @@ const (
 // TestBad: one mistake, one line about it.
 func TestBad(t *testing.T) {
 	const (
-		topKeys    = "known: actions, journal, rules, state"
+		topKeys    = "known: actions, http, journal, rules, state"
 		actionKeys = "known: exec, file, queue, retry, slack, stdout, text, webhook"
 		names      = "letters, digits, dots, underscores and dashes, at most 64"
 		refs       = "${env:NAME}, ${file:PATH} or ${credential:NAME}; a ${ that is meant so is written $${"
@@ -31,7 +31,7 @@ func TestBad(t *testing.T) {
 		{"a: [\n", `config.yaml:1:4: not valid YAML: did not find expected node content (check the indentation: what belongs together begins in the same column; quotes enclose the whole of a value)`},
 		{"a: b\n---\nc: d\n", `config.yaml:2:1: a second document begins here: a file holds one (put it into a file of its own, or take the line "---" out)`},
 		{"action: {}" + withOut, `config.yaml:1:1: unknown key "action" (did you mean "actions"?)`},
-		{"http: x" + withOut, `config.yaml:1:1: unknown key "http" (` + topKeys + `)`},
+		{"metrics: x" + withOut, `config.yaml:1:1: unknown key "metrics" (` + topKeys + `)`},
 		{"state: /a\nstate: /b" + withOut, `config.yaml:2:1: key "state" is there twice, first in line 1`},
 		// state and journal.
 		{"state:" + withOut, `config.yaml:1:7: state is empty, it wants text`},
@@ -47,6 +47,14 @@ func TestBad(t *testing.T) {
 		{"journal: {namespace: '*'}" + withOut, `config.yaml:1:22: namespace wants the name of one journal namespace, not "*" (the name that LogNamespace= of the units has)`},
 		{"journal: {directory: /a, namespace: b}" + withOut, `config.yaml:1:37: namespace and directory exclude each other (a router reads one journal: run a second one for the other)`},
 		{"journal: {include_own: 1}" + withOut, `config.yaml:1:24: include_own wants true or false, not "1"`},
+		// http.
+		{"http:" + withOut, `config.yaml:1:6: http is empty, it wants text`},
+		{"http: {port: 9323}" + withOut, `config.yaml:1:7: http wants text, not a map`},
+		{"http: 9323" + withOut, `config.yaml:1:7: http wants an address and a port to listen on, not "9323" (write it like 127.0.0.1:9323, or [::1]:9323)`},
+		{"http: ::1:9323" + withOut, `config.yaml:1:7: http wants an address and a port to listen on, not "::1:9323" (write it like 127.0.0.1:9323, or [::1]:9323)`},
+		{"http: localhost:http" + withOut, `config.yaml:1:7: http wants an address and a port to listen on, not "localhost:http" (write it like 127.0.0.1:9323, or [::1]:9323)`},
+		{"http: localhost:65536" + withOut, `config.yaml:1:7: http wants an address and a port to listen on, not "localhost:65536" (write it like 127.0.0.1:9323, or [::1]:9323)`},
+		{"http: http://localhost:9323/" + withOut, `config.yaml:1:7: http wants an address and a port to listen on, not "http://localhost:9323/" (write it like 127.0.0.1:9323, or [::1]:9323)`},
 		// Actions.
 		{"actions:" + withRules, "config.yaml:1:9: actions is empty, it wants a map of names and actions\n" + `config.yaml:2:39: no action is named "a"`},
 		{"actions: [a]\nrules: []\n", "config.yaml:1:10: actions wants a map of names and actions, not a list"},
@@ -164,7 +172,7 @@ rules:
 	want := strings.TrimSpace(`
 config.yaml:2:18: start wants a place in the journal, not "tomorrow" (end, beginning, boot, a duration back (2h, 90m, 7d), a local time (2026-01-02, 2026-01-02 15:04, 2026-01-02 15:04:05), or an RFC 3339 time (2026-01-02T15:04:05Z))
 config.yaml:2:39: directory wants an absolute path, not "x" (begin it with /)
-config.yaml:3:1: unknown key "colour" (known: actions, journal, rules, state)
+config.yaml:3:1: unknown key "colour" (known: actions, http, journal, rules, state)
 config.yaml:7:14: ${env:NOT_SET_HERE}: there is no such environment variable (set it for the service: Environment= or EnvironmentFile= in the unit)
 config.yaml:8:7: unknown key "chanel" (did you mean "channel"?)
 config.yaml:9:11: bad template: there is no .Txt, only .Captures, .Cursor, .Fields, .Host, .ID, .Message, .Priority, .Rule, .Text, .Time, .Unit

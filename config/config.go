@@ -22,6 +22,8 @@ type Config struct {
 	Journal Journal
 	// State is the directory of the spool, an absolute path.
 	State string
+	// HTTP is the address to show metrics and health on, "host:port", or empty.
+	HTTP string
 	// Actions and Rules are in the order of the files.
 	Actions []router.Action
 	Rules   *rules.Set
@@ -63,7 +65,7 @@ type Options struct {
 // it. Its error is of type Errors and has everything that is wrong with them.
 func Load(path string, o Options) (*Config, error) {
 	l := &loader{sources: read(path), check: o.Check, secrets: make(map[string]bool)}
-	c := &Config{Files: l.files, Journal: l.decodeJournal(), State: l.decodeState()}
+	c := &Config{Files: l.files, Journal: l.decodeJournal(), State: l.decodeState(), HTTP: l.decodeHTTP()}
 	for _, s := range l.actions {
 		l.decodeAction(s)
 	}

@@ -23,8 +23,8 @@ type sources struct {
 	public   map[string]bool // the files that every user can read
 	complete bool            // all files could be read, and are YAML
 
-	journal, state strict.Value
-	actions, rules []section
+	journal, state, http strict.Value
+	actions, rules       []section
 }
 
 // A section is one action or one rule, not looked into yet.
@@ -95,6 +95,7 @@ func (s *sources) readFile(path string) {
 	var in struct {
 		Journal strict.Value `yaml:"journal"`
 		State   strict.Value `yaml:"state"`
+		HTTP    strict.Value `yaml:"http"`
 		Actions strict.Value `yaml:"actions"`
 		Rules   strict.Value `yaml:"rules"`
 	}
@@ -104,6 +105,9 @@ func (s *sources) readFile(path string) {
 	}
 	if in.State.Exists() {
 		s.state = in.State
+	}
+	if in.HTTP.Exists() {
+		s.http = in.HTTP
 	}
 	if in.Actions.Exists() {
 		for _, e := range in.Actions.Entries("a map of names and actions") {

@@ -101,7 +101,7 @@ func TestDefaults(t *testing.T) {
 	if diff := cmp.Diff(want, a); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
-	if c.Journal != (Journal{}) || c.State != "/var/lib/journald-router" || len(c.Notes) > 0 {
+	if c.Journal != (Journal{}) || c.State != "/var/lib/journald-router" || c.HTTP != "" || len(c.Notes) > 0 {
 		t.Errorf("journal %+v, state %s, notes %v", c.Journal, c.State, c.Notes)
 	}
 	if diff := cmp.Diff([]string{"config.yaml"}, c.Files); diff != "" {
@@ -119,6 +119,7 @@ journal:
   namespace: shop
   include_own: true
 state: /srv/state
+http: 127.0.0.1:9323
 actions:
   growth:
     slack: {token: xoxb-1, channel: "#growth", api_url: http://127.0.0.1:1/}
@@ -136,6 +137,9 @@ rules:
 `})
 	if want := (Journal{Start: journal.Ago(2 * time.Hour), Namespace: "shop", IncludeOwn: true}); c.Journal != want {
 		t.Errorf("journal %+v, want %+v", c.Journal, want)
+	}
+	if c.HTTP != "127.0.0.1:9323" {
+		t.Errorf("http %s", c.HTTP)
 	}
 	if c.State != "/srv/state" {
 		t.Errorf("state %s", c.State)

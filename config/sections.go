@@ -3,9 +3,11 @@ package config
 import (
 	"cmp"
 	"errors"
+	"net"
 	"os"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"time"
 
@@ -50,6 +52,26 @@ func absolute(v strict.Value) string {
 		return ""
 	}
 	return path
+}
+
+// decodeHTTP returns the address to listen on, or an empty string without one.
+func (l *loader) decodeHTTP() string {
+	if !l.http.Exists() {
+		return ""
+	}
+	address, ok := l.http.Text()
+	if !ok {
+		return ""
+	}
+	_, port, err := net.SplitHostPort(address)
+	if err == nil {
+		_, err = strconv.ParseUint(port, 10, 16)
+	}
+	if err != nil {
+		l.http.Report("write it like 127.0.0.1:9323, or [::1]:9323", "http wants an address and a port to listen on, not %s", strict.Quote(address))
+		return ""
+	}
+	return address
 }
 
 // namespace is what a unit's instance name may have in it, as systemd's

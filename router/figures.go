@@ -21,8 +21,8 @@ type figures struct {
 	// what it cannot have appended.
 	unwritable      string
 	unwritableSince time.Time
-	actions  map[string]*ActionSnapshot
-	rules    map[string]*RuleSnapshot
+	actions         map[string]*ActionSnapshot
+	rules           map[string]*RuleSnapshot
 }
 
 func newFigures() *figures {

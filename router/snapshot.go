@@ -130,6 +130,14 @@ type RuleSnapshot struct {
 	LastHit time.Time `json:"last_hit,omitzero"`
 }
 
+// Alive returns nil while every loop turns; see Router.Alive.
+func (s *Snapshot) Alive() error {
+	if s.Stuck != "" {
+		return errors.New(s.Stuck)
+	}
+	return nil
+}
+
 // Ready returns nil while the router does its work, or what keeps it from that.
 // A destination that fails does not: that is what the queues are for.
 func (s *Snapshot) Ready() error {
@@ -138,8 +146,8 @@ func (s *Snapshot) Ready() error {
 	default:
 		return errors.New(s.Reason)
 	}
-	if s.Stuck != "" {
-		return errors.New(s.Stuck)
+	if err := s.Alive(); err != nil {
+		return err
 	}
 	for _, a := range s.Actions {
 		if a.Stalled != "" {

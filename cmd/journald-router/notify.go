@@ -4,9 +4,11 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"os"
 	"time"
 
 	"github.com/coreos/go-systemd/v22/daemon"
+	"github.com/journald-router/journald-router/router"
 	"golang.org/x/sys/unix"
 )
 
@@ -48,4 +50,43 @@ func watchdog(ctx context.Context, alive func() error, log *slog.Logger) {
 			return
 		}
 	}
+}
+
+// tellStatus gives systemd a line for `systemctl status`, when it has changed, and
+// every 10 seconds at most.
+func tellStatus(ctx context.Context, snapshot func() router.Snapshot, log *slog.Logger) {
+	if os.Getenv("NOTIFY_SOCKET") == "" {
+		return
+	}
+	tick := time.NewTicker(10 * time.Second)
+	defer tick.Stop()
+	for told := ""; ; {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return
+		}
+		s := snapshot()
+		if line := statusLine(&s); line != told {
+			notify(log, "STATUS="+line)
+			told = line
+		}
+	}
+}
+
+// statusLine is the status in one line.
+func statusLine(s *router.Snapshot) string {
+	line := describe(s) + "; " + count(int(s.EntriesMatched), "entry") + " matched"
+	if s.Gaps.Count > 0 {
+		line += "; entries were lost"
+	}
+	for _, a := range s.Actions {
+		if a.Queued > 0 {
+			line += fmt.Sprintf("; %s has %d queued", a.Name, a.Queued)
+		}
+		if a.Failures > 0 {
+			line += fmt.Sprintf(" and fails (%s)", count(a.Failures, "time"))
+		}
+	}
+	return oneLine(line)
 }

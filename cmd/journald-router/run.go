@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"os"
 	"os/signal"
 	"strconv"
@@ -18,6 +19,7 @@ import (
 	"github.com/journald-router/journald-router/journal"
 	"github.com/journald-router/journald-router/journal/join"
 	"github.com/journald-router/journald-router/journal/sdjournal"
+	"github.com/journald-router/journald-router/monitor"
 	"github.com/journald-router/journald-router/router"
 	"github.com/journald-router/journald-router/spool"
 	"github.com/spf13/cobra"
@@ -119,6 +121,13 @@ func (p *process) serve(ctx context.Context) error {
 	// action, to be tried again, and not the end of the daemon. (Ignored, the
 	// signal would be ignored in the commands of exec actions too.)
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
+	var listener net.Listener
+	if p.config.HTTP != "" && !p.once {
+		var err error
+		if listener, err = monitor.Listen(p.config.HTTP); err != nil {
+			return err
+		}
+	}
 	ctx, cancel := context.WithCancel(ctx)
 	var wg sync.WaitGroup
 	defer wg.Wait()
@@ -129,6 +138,10 @@ func (p *process) serve(ctx context.Context) error {
 	if !p.once {
 		wg.Go(func() { p.reloads(ctx, hangup) })
 		wg.Go(func() { watchdog(ctx, p.router.Alive, p.log) })
+		wg.Go(func() { tellStatus(ctx, p.router.Snapshot, p.log) })
+	}
+	if listener != nil {
+		wg.Go(func() { p.monitor(ctx, listener) })
 	}
 	wg.Go(func() { p.control(ctx) })
 	stopping := context.AfterFunc(ctx, func() { notify(p.log, "STOPPING=1") })
@@ -151,6 +164,14 @@ func (p *process) control(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		}
+	}
+}
+
+// monitor shows metrics and health.
+func (p *process) monitor(ctx context.Context, l net.Listener) {
+	p.log.Info("showing metrics and health", "http", l.Addr().String())
+	if err := monitor.Serve(ctx, l, p.router.Snapshot); err != nil {
+		p.log.Error("metrics and health are not shown any more", "err", err)
 	}
 }
 
@@ -202,7 +223,7 @@ func entries(g journal.Gap) string {
 func (p *process) ready() {
 	p.log.Info("reading the journal", "config", strings.Join(p.config.Files, ","), "state", p.config.State,
 		"rules", len(p.config.Rules.Rules()), "actions", len(p.config.Actions))
-	notify(p.log, "READY=1")
+	notify(p.log, "READY=1\nSTATUS=reading the journal")
 }
 
 // routes makes what the engine needs of a configuration.
@@ -256,8 +277,8 @@ func (p *process) reload(ctx context.Context) {
 		return
 	}
 	p.notes(c)
-	if c.Journal != p.config.Journal || c.State != p.config.State {
-		p.log.Warn("changes to journal and state need a restart; the rest was reloaded")
+	if c.Journal != p.config.Journal || c.State != p.config.State || c.HTTP != p.config.HTTP {
+		p.log.Warn("changes to journal, state and http need a restart; the rest was reloaded")
 	}
 	if err := p.router.Reload(ctx, p.routes(c)); err == nil {
 		p.log.Info("reloaded", "config", strings.Join(c.Files, ","), "rules", len(c.Rules.Rules()), "actions", len(c.Actions))

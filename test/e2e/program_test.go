@@ -68,12 +68,15 @@ type program struct {
 }
 
 // newProgram writes the configuration, whose journal is that of the private
-// journald.
+// journald, if there is one.
 func newProgram(t *testing.T, j *journaltest.T, config string) *program {
 	t.Helper()
 	p := &program{t: t, dir: t.TempDir()}
 	p.config = filepath.Join(p.dir, "config.yaml")
-	p.configure(fmt.Sprintf("journal: {namespace: %s}\n", j.Namespace()) + config)
+	if j != nil {
+		config = fmt.Sprintf("journal: {namespace: %s}\n", j.Namespace()) + config
+	}
+	p.configure(config)
 	t.Cleanup(func() {
 		if p.cmd != nil {
 			p.kill()

@@ -1,0 +1,79 @@
+// Package monitor shows over HTTP what the router does, to whoever watches over
+// the machine: /metrics for Prometheus, /healthz and /readyz for those who ask
+// whether it lives and whether it works. All of it is for everybody who reaches
+// the address, and none of it is secret: names of actions and rules, numbers, and
+// why nothing is read.
+package monitor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/journald-router/journald-router/router"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+)
+
+// Listen opens the address, "host:port", for Serve.
+func Listen(address string) (net.Listener, error) {
+	l, err := net.Listen("tcp", address)
+	if err != nil {
+		return nil, fmt.Errorf("listen for http: %w (another program may have it; http: in the configuration names the address)", err)
+	}
+	return l, nil
+}
+
+// Serve answers on the listener until ctx is done, and closes it. An error is
+// that of the listener.
+func Serve(ctx context.Context, l net.Listener, snapshot func() router.Snapshot) error {
+	server := &http.Server{
+		Handler:           Handler(snapshot),
+		ReadHeaderTimeout: 5 * time.Second,
+		ReadTimeout:       10 * time.Second,
+		WriteTimeout:      30 * time.Second,
+		IdleTimeout:       2 * time.Minute,
+		MaxHeaderBytes:    16 << 10,
+	}
+	// What these answers are made of is gone soon: nobody is waited for.
+	defer context.AfterFunc(ctx, func() { server.Close() })()
+	if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+		return fmt.Errorf("serve http: %w", err)
+	}
+	return nil
+}
+
+// Handler answers from snapshots, one for each request.
+func Handler(snapshot func() router.Snapshot) http.Handler {
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(
+		collector{snapshot},
+		collectors.NewGoCollector(),
+		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
+	)
+	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{MaxRequestsInFlight: 4}))
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
+		s := snapshot()
+		answer(w, s.Alive())
+	})
+	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
+		s := snapshot()
+		answer(w, s.Ready())
+	})
+	return mux
+}
+
+// answer says ok, or with 503 what is wrong.
+func answer(w http.ResponseWriter, err error) {
+	w.Header().Set("Cache-Control", "no-store")
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusServiceUnavailable)
+		return
+	}
+	fmt.Fprintln(w, "ok")
+}
