@@ -46,6 +46,9 @@ type Gap struct {
 	After, Until time.Time
 	// Entries is how many were lost, or zero where that is not known.
 	Entries uint64
+	// Machine is the id of the machine that logged them, where a directory of
+	// several machines' journals is read; or empty.
+	Machine string
 }
 
 // An Entry is one journal entry. One that a Reader returned is valid until the
@@ -73,6 +76,11 @@ type Reader interface {
 	// returned last, or, before the first Next, the one that reading starts
 	// after. Where there is no such entry it is Head.
 	Cursor() (string, error)
+	// After is the position behind the entry of a record, the last that was copied
+	// since Cursor was called last. It is for going on after an error of Next or of
+	// an entry's Record: the reader may stand on the entry that it could not read,
+	// or nowhere.
+	After(last Record) (string, error)
 	// Keep says which fields Values will be asked for, and which entries are
 	// wanted; it holds from the next Next on. Entries read without these fields
 	// being kept have no values to give, but Record is always whole. Without a

@@ -94,6 +94,8 @@ func (r *memoryReader) Cursor() (string, error) {
 	return strconv.Itoa(r.at), nil
 }
 
+func (r *memoryReader) After(last journal.Record) (string, error) { return last.Cursor(), nil }
+
 func (r *memoryReader) Keep([]string, journal.Sieve) {}
 func (r *memoryReader) Close() error                 { return nil }
 

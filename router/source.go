@@ -243,10 +243,7 @@ func (s *stream) position(batch []spool.Routed, end error) (position string, err
 			return position, err
 		}
 	}
-	if r, ok := s.reader.(interface{ Recorded() string }); ok {
-		return r.Recorded(), nil
-	}
-	return batch[len(batch)-1].Record.Cursor(), nil
+	return s.reader.After(batch[len(batch)-1].Record)
 }
 
 // commit has the batch and the position behind it appended, once there is room

@@ -192,24 +192,39 @@ func source(j config.Journal) string {
 	return "journal"
 }
 
-// open opens the journal for whole lines.
+// open opens the journal, a reader for each machine where it is a directory.
 func (p *process) open(position string) (journal.Reader, error) {
-	return join.Open(join.Options{Open: p.openParts, After: position})
+	j := p.config.Journal
+	o := sdjournal.Options{
+		Directory: j.Directory, Namespace: j.Namespace, Start: j.Start, After: position, Once: p.once,
+		OnGap: p.gap,
+	}
+	if j.Directory != "" {
+		return sdjournal.OpenMachines(o, openLines)
+	}
+	return openLines(o)
 }
 
-func (p *process) openParts(position string, again bool) (journal.Reader, error) {
-	j := p.config.Journal
-	return sdjournal.Open(sdjournal.Options{
-		Directory: j.Directory, Namespace: j.Namespace, Start: j.Start, After: position, Once: p.once,
-		OnGap: func(g journal.Gap) {
-			if again {
-				return
-			}
-			p.router.CountGap(g)
-			p.log.Error("entries of the journal were deleted before they could be read",
-				"after", g.After.Format(time.RFC3339), "until", g.Until.Format(time.RFC3339), "entries", entries(g))
-		},
-	})
+// openLines opens a reader of whole lines.
+func openLines(o sdjournal.Options) (journal.Reader, error) {
+	return join.Open(join.Options{After: o.After, Open: func(position string, again bool) (journal.Reader, error) {
+		o := o
+		o.After = position
+		if again {
+			o.OnGap = nil
+		}
+		return sdjournal.Open(o)
+	}})
+}
+
+func (p *process) gap(g journal.Gap) {
+	p.router.CountGap(g)
+	log := p.log
+	if g.Machine != "" {
+		log = log.With("machine", g.Machine)
+	}
+	log.Error("entries of the journal were deleted before they could be read",
+		"after", g.After.Format(time.RFC3339), "until", g.Until.Format(time.RFC3339), "entries", entries(g))
 }
 
 // entries is the size of a gap, where it is known.

@@ -297,15 +297,14 @@ func (r *Reader) Cursor() (string, error) {
 		return "", err
 	}
 	r.known = cursor
-	return r.Recorded(), nil
+	return r.position(), nil
 }
 
-// Recorded is a position as that of Cursor, after the last entry whose Record was
-// taken or a later one, and before the next one that has not come out. It can be
-// asked for after any error.
-func (r *Reader) Recorded() string {
-	return position{after: r.known}.with(r.lines)
-}
+// After implements journal.Reader. The position may also be behind an entry that
+// was only a part.
+func (r *Reader) After(journal.Record) (string, error) { return r.position(), nil }
+
+func (r *Reader) position() string { return position{after: r.known}.with(r.lines) }
 
 // Keep implements journal.Reader.
 func (r *Reader) Keep(fields []string, s journal.Sieve) {
@@ -319,7 +318,7 @@ func (r *Reader) Wait(ctx context.Context) error {
 		return nil
 	}
 	bounded := ctx
-	if due, ok := r.due(); ok {
+	if due := r.Due(); !due.IsZero() {
 		var cancel context.CancelFunc
 		bounded, cancel = context.WithDeadline(ctx, due)
 		defer cancel()
@@ -331,15 +330,18 @@ func (r *Reader) Wait(ctx context.Context) error {
 	return err
 }
 
-// due is when the next unfinished line is to be let go.
-func (r *Reader) due() (first time.Time, ok bool) {
+// Due is when the next unfinished line is to be let go; zero if there is none.
+func (r *Reader) Due() (first time.Time) {
 	for _, l := range r.lines {
-		if due := l.read.Add(patience + late); !ok || due.Before(first) {
-			first, ok = due, true
+		if due := l.read.Add(patience + late); first.IsZero() || due.Before(first) {
+			first = due
 		}
 	}
-	return first, ok
+	return first
 }
+
+// Inner is the reader whose entries are joined.
+func (r *Reader) Inner() journal.Reader { return r.inner }
 
 // Process has the inner reader let go of files that were deleted, where it can.
 // It ends the validity of the last entry.

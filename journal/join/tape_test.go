@@ -73,9 +73,10 @@ func (p *tape) Next() (journal.Entry, error) {
 
 func (p *tape) Cursor() (string, error) { return strconv.Itoa(p.at), p.fails }
 
-func (p *tape) Keep(_ []string, s journal.Sieve) { p.kept = append(p.kept, slices.Clone(s)) }
-func (p *tape) Process() error                   { p.process++; return nil }
-func (p *tape) Close() error                     { return nil }
+func (p *tape) Keep(_ []string, s journal.Sieve)          { p.kept = append(p.kept, slices.Clone(s)) }
+func (p *tape) After(last journal.Record) (string, error) { return last.Cursor(), nil }
+func (p *tape) Process() error                            { p.process++; return nil }
+func (p *tape) Close() error                              { return nil }
 
 func (p *tape) Wait(ctx context.Context) error {
 	if p.fails != nil {
@@ -281,7 +282,7 @@ func restartEach(t *testing.T, p *tape, entries int) {
 	}
 }
 
-// TestErrors are passed on, and Recorded is right after them.
+// TestErrors are passed on, and After is right behind them.
 func TestErrors(t *testing.T) {
 	p := new(tape)
 	p.last(noon, "t", "x")
@@ -307,7 +308,7 @@ func TestErrors(t *testing.T) {
 	if _, err := r.Cursor(); err != p.fails {
 		t.Errorf("Cursor: %v", err)
 	}
-	position := r.Recorded()
+	position := after(t, r)
 	if want := "3 open 0 s 1 2"; position != want {
 		t.Errorf("recorded %q, want %q", position, want)
 	}

@@ -147,6 +147,9 @@ func (r *Reader) seekBoot() error {
 		}
 	}
 	r.journal.FlushMatches() // it also forgets the position
+	if err := r.matchMachine(); err != nil {
+		return err
+	}
 	if n == 0 {
 		return r.seekTail()
 	}
@@ -159,17 +162,21 @@ func (r *Reader) seekBoot() error {
 // resume goes to a saved cursor. Where its entry is gone, the nearest later one
 // left is the first to be read, and Next reports the gap before it.
 func (r *Reader) resume(cursor string) error {
-	found, err := r.seekCursor(cursor)
+	gone, err := r.isGone(cursor)
 	if errors.Is(err, syscall.EINVAL) {
 		return fmt.Errorf("the saved position %q is not a journal cursor", cursor)
 	}
 	if err != nil {
 		return err
 	}
+	found, err := r.seekCursor(cursor)
+	if err != nil {
+		return err
+	}
 	if !found {
 		// All entries are older than the position: the journal was emptied, or
 		// is another one. What is written from now on is read.
-		if err := r.seekTail(); err != nil {
+		if err := r.seekTail(); err != nil || !gone {
 			return err
 		}
 		r.resumedAfterLost = true
@@ -182,8 +189,8 @@ func (r *Reader) resume(cursor string) error {
 	if same {
 		return r.standHere()
 	}
-	r.resumedAfterLost = true
-	return r.stand(cursor, true, true)
+	r.resumedAfterLost = gone // or it is another machine's
+	return r.stand(cursor, true, gone)
 }
 
 // seekCursor goes to the entry at the cursor, else to the nearest later one. It
@@ -206,14 +213,19 @@ func (r *Reader) isAt(cursor string) (bool, error) {
 	return err == nil && sameEntry(cursor, here), err
 }
 
-// isGone says whether the entry that the cursor is of has been deleted. It
-// leaves the journal standing somewhere else.
+// isGone says whether the entry that the cursor is of, be it any machine's, has
+// been deleted. It leaves the journal standing somewhere else.
 func (r *Reader) isGone(cursor string) (bool, error) {
-	found, err := r.seekCursor(cursor)
-	if err != nil || !found {
-		return err == nil, err
+	if r.matched() {
+		r.journal.FlushMatches()
 	}
-	there, err := r.isAt(cursor)
+	there, err := r.seekCursor(cursor)
+	if err == nil && there {
+		there, err = r.isAt(cursor)
+	}
+	if r.matched() {
+		err = errors.Join(err, r.matchMachine())
+	}
 	return !there, err
 }
 
@@ -287,8 +299,8 @@ func sameEntry(a, b string) bool {
 
 // lookForGap reports entries that were deleted between the one at the cursor
 // before, read last, and the one that the reader stands on. Where one journald
-// numbered both, the numbers tell. Otherwise it is a gap if the earlier entry
-// is gone, unless it has only been moved.
+// numbered both, the numbers tell, if all that it numbered is read. Otherwise it
+// is a gap if the earlier entry is gone, unless it has only been moved.
 func (r *Reader) lookForGap(before string) error {
 	gone := r.resumedAfterLost
 	r.resumedAfterLost = false
@@ -301,7 +313,7 @@ func (r *Reader) lookForGap(before string) error {
 	if p.realtime > 0 {
 		gap.After = time.UnixMicro(int64(p.realtime))
 	}
-	if p.source != "" && p.source == q.source && q.seqnum > p.seqnum {
+	if p.source != "" && p.source == q.source && q.seqnum > p.seqnum && (!r.matched() || q.seqnum == p.seqnum+1) {
 		gap.Entries = q.seqnum - p.seqnum - 1
 		gone = gap.Entries > 0
 	} else if !gone {

@@ -19,6 +19,7 @@ static struct {
 	int (*seek_cursor)(sd_journal *, const char *);
 	int (*get_realtime_usec)(sd_journal *, uint64_t *);
 	int (*get_monotonic_usec)(sd_journal *, uint64_t *, sd_id128_t *);
+	int (*get_data)(sd_journal *, const char *, const void **, size_t *);
 	int (*enumerate_data)(sd_journal *, const void **, size_t *);
 	void (*restart_data)(sd_journal *);
 } sd;
@@ -42,6 +43,7 @@ const char *reader_load(void) {
 		{"sd_journal_seek_cursor", &sd.seek_cursor},
 		{"sd_journal_get_realtime_usec", &sd.get_realtime_usec},
 		{"sd_journal_get_monotonic_usec", &sd.get_monotonic_usec},
+		{"sd_journal_get_data", &sd.get_data},
 		{"sd_journal_enumerate_data", &sd.enumerate_data},
 		{"sd_journal_restart_data", &sd.restart_data},
 	};
@@ -219,9 +221,9 @@ int reader_process(struct reader *r) {
 
 	r->processed = now();
 	e = sd.process(r->journal);
-	if (e == SD_JOURNAL_INVALIDATE && !r->before) {
-		r->before = strdup(r->cursor);
-		if (!r->before)
+	if (e == SD_JOURNAL_INVALIDATE) {
+		r->changes++;
+		if (!r->before && !(r->before = strdup(r->cursor)))
 			e = -ENOMEM;
 	}
 	if (e >= 0 && ahead && sd.get_realtime_usec(r->journal, &t) == -EADDRNOTAVAIL) {
@@ -276,6 +278,25 @@ static int sift(struct reader *r) {
 			return 1;
 	}
 	return e;
+}
+
+// is_orphan returns 1 for an entry that bears no machine id, 0 for others.
+static int is_orphan(struct reader *r) {
+	enum { NAME = sizeof "_MACHINE_ID=" - 1, DIGITS = 32 };
+	const void *data;
+	size_t size;
+
+	int e = sd.get_data(r->journal, "_MACHINE_ID", &data, &size);
+	if (e == -ENOENT)
+		return 1;
+	if (e < 0)
+		return e;
+	if (size != NAME + DIGITS)
+		return 1;
+	for (const char *p = (const char *)data + NAME; p < (const char *)data + size; p++)
+		if ((*p < '0' || *p > '9') && (*p < 'a' || *p > 'f'))
+			return 1;
+	return 0;
 }
 
 // head begins the record, in the form of journal.Record.
@@ -342,13 +363,15 @@ int reader_next(struct reader *r) {
 		free(r->cursor);
 		r->cursor = NULL;
 		int look = r->before != NULL;
-		if (!r->sifting || look || r->last) {
+		if ((!r->sifting && !r->orphans) || look || r->last) {
 			e = sd.get_realtime_usec(r->journal, &r->realtime);
 			if (e < 0)
 				return e;
 			look = look || r->realtime == r->last;
 		}
-		e = r->sifting ? sift(r) : 1;
+		e = r->orphans ? is_orphan(r) : 1;
+		if (e > 0 && r->sifting)
+			e = sift(r);
 		if (e < 0)
 			return e;
 		if (e > 0) {
@@ -375,28 +398,37 @@ int reader_record(struct reader *r) {
 // of sleeping in sd_journal_wait: every 8 ms while entries come, which costs
 // 0.3 to 0.5 % of a core, and every 20 ms when there has been none for 2 s, for
 // less than half of that.
-int reader_wait(struct reader *r, unsigned milliseconds, const int32_t *stop) {
+int reader_wait(struct reader **readers, size_t n, unsigned milliseconds, const int32_t *stop) {
 	const struct timespec brief = {.tv_nsec = 8000000}, longer = {.tv_nsec = 20000000};
-	uint64_t t = now(), until = t + (uint64_t)milliseconds * 1000;
+	uint64_t t = now(), until = t + (uint64_t)milliseconds * 1000, found = 0;
 	int e;
 
-	if (r->moved)
-		return 1;
-	e = reader_cursor(r); // the journal is about to leave the entry
-	if (e < 0)
-		return e;
-	for (;; t = now()) {
-		e = process_when_due(r);
+	for (size_t i = 0; i < n; i++) {
+		if (readers[i]->moved)
+			return i + 1;
+		e = reader_cursor(readers[i]); // the journal is about to leave the entry
 		if (e < 0)
 			return e;
-		e = sd.next(r->journal);
-		if (e != 0) {
-			r->moved = e > 0;
-			r->found = t;
-			return e;
+		if (readers[i]->found > found)
+			found = readers[i]->found;
+	}
+	for (;; t = now()) {
+		for (size_t i = 0; i < n; i++) {
+			struct reader *r = readers[i];
+			e = process_when_due(r);
+			if (e < 0)
+				return e;
+			e = sd.next(r->journal);
+			if (e < 0)
+				return e;
+			if (e > 0) {
+				r->moved = 1;
+				r->found = t;
+				return i + 1;
+			}
 		}
 		if (t >= until || __atomic_load_n(stop, __ATOMIC_RELAXED))
 			return 0;
-		nanosleep(t - r->found < 2000000 ? &brief : &longer, NULL);
+		nanosleep(t - found < 2000000 ? &brief : &longer, NULL);
 	}
 }

@@ -37,11 +37,13 @@ struct reader {
 	char *names_text;
 	struct name *starting[256]; // lists of them, by a hash of the first two bytes
 	int sifting; // there are tests on some of them
+	int orphans; // only entries that bear no machine id are wanted
 
 	// CLOCK_MONOTONIC, in microseconds, of the last sd_journal_process, and of the
 	// last entry that wait has found.
 	uint64_t processed, found;
 	unsigned calls; // of next, to look at the clock only now and then
+	unsigned changes; // how often files came or went
 };
 
 // Every int below is negative for an error: the negated errno.
@@ -79,8 +81,9 @@ int reader_cursor(struct reader *r);  // fills cursor
 int reader_record(struct reader *r);  // fills record
 int reader_process(struct reader *r); // lets go of deleted files, finds new ones
 
-// reader_wait returns 1 as soon as there is a next entry, or 0 after the time, or
-// when *stop is no longer zero.
-int reader_wait(struct reader *r, unsigned milliseconds, const int32_t *stop);
+// reader_wait returns the number of the first of the readers, counted from 1, that
+// has a next entry, as soon as one has; or 0 after the time, or when *stop is no
+// longer zero.
+int reader_wait(struct reader **readers, size_t n, unsigned milliseconds, const int32_t *stop);
 
 #endif

@@ -43,6 +43,10 @@ type Options struct {
 	// journal, the system's and all users'. With both Open fails.
 	Directory, Namespace string
 
+	// Machine narrows it down to the entries of one machine: its id, 32 hexadecimal
+	// digits; or NoMachine, which are those that bear no id.
+	Machine string
+
 	// After is the position to go on from: a cursor, or journal.Head. Without
 	// one this is the first run, and Start says where to begin.
 	After string
@@ -120,10 +124,14 @@ func (r *Reader) open() (err error) {
 	if err := r.journal.SetDataThreshold(0); err != nil { // longer values may be cut, without a word
 		return err
 	}
+	if err := r.matchMachine(); err != nil {
+		return err
+	}
 	var n C.int
 	if r.c = C.reader_new(handle(r.journal), &n); r.c == nil {
-		return fmt.Errorf("watch its directories: %w", syscall.Errno(-n))
+		return fmt.Errorf("watch its directories: %w", watchError(syscall.Errno(-n)))
 	}
+	r.c.orphans = flag(r.options.Machine == NoMachine)
 	return r.passKeep()
 }
 
@@ -204,6 +212,9 @@ func (r *Reader) Cursor() (string, error) {
 	return C.GoString(r.c.cursor), nil
 }
 
+// After implements journal.Reader.
+func (r *Reader) After(last journal.Record) (string, error) { return last.Cursor(), nil }
+
 // Keep implements journal.Reader.
 func (r *Reader) Keep(fields []string, sieve journal.Sieve) {
 	r.keep, r.sieve = r.keep[:0], sieve
@@ -261,13 +272,20 @@ func (r *Reader) Wait(ctx context.Context) error {
 		if err := r.reopenIfMoved(); err != nil {
 			return err
 		}
-		switch n := C.reader_wait(r.c, 1000, (*C.int32_t)(stop)); {
-		case n < 0:
-			return fmt.Errorf("wait for the journal: %w", syscall.Errno(-n))
-		case n > 0:
-			return nil
+		if n, err := waitFor([]*C.struct_reader{r.c}, time.Second, stop); n > 0 || err != nil {
+			return err
 		}
 	}
+}
+
+// waitFor returns the number of the reader that has a next entry, counted from 1,
+// or 0.
+func waitFor(readers []*C.struct_reader, d time.Duration, stop *int32) (int, error) {
+	n := C.reader_wait(&readers[0], C.size_t(len(readers)), C.uint(d.Milliseconds()), (*C.int32_t)(stop))
+	if n < 0 {
+		return 0, fmt.Errorf("wait for the journal: %w", syscall.Errno(-n))
+	}
+	return int(n), nil
 }
 
 // Process lets go of journal files that were deleted, and finds new ones. Next

@@ -1,0 +1,49 @@
+package sdjournal
+
+import (
+	"encoding/hex"
+	"fmt"
+	"strings"
+)
+
+const fieldMachineID = "_MACHINE_ID"
+
+// NoMachine stands for the entries that bear no machine id: somebody has made
+// them by hand.
+const NoMachine = "-"
+
+// isMachineID says whether id is one as machine-id(5) wants it. Entries with
+// anything else for one count as those with none.
+func isMachineID(id string) bool {
+	_, err := hex.DecodeString(id)
+	return err == nil && len(id) == 32 && id == strings.ToLower(id)
+}
+
+// matched says whether the journal's index passes over other machines' entries.
+func (r *Reader) matched() bool {
+	return r.options.Machine != "" && r.options.Machine != NoMachine
+}
+
+// matchMachine narrows what the handle gives down to the entries of one machine,
+// in conjunction with other matches on other fields. It forgets the position.
+func (r *Reader) matchMachine() error {
+	if !r.matched() {
+		return nil
+	}
+	return r.journal.AddMatch(fieldMachineID + "=" + r.options.Machine)
+}
+
+// machineIDs returns the ids that are in the journal's index. It leaves the
+// position alone.
+func (r *Reader) machineIDs() (ids []string, err error) {
+	values, err := r.journal.GetUniqueValues(fieldMachineID)
+	if err != nil {
+		return nil, fmt.Errorf("look for machine ids: %w", err)
+	}
+	for _, v := range values {
+		if isMachineID(v) {
+			ids = append(ids, v)
+		}
+	}
+	return ids, nil
+}
