@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"syscall"
 	"time"
 
 	"github.com/journald-router/journald-router/router"
@@ -22,8 +23,11 @@ import (
 // Listen opens the address, "host:port", for Serve.
 func Listen(address string) (net.Listener, error) {
 	l, err := net.Listen("tcp", address)
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return nil, fmt.Errorf("listen for http: %w (another program has it: give one of them another port)", err)
+	}
 	if err != nil {
-		return nil, fmt.Errorf("listen for http: %w (another program may have it; http: in the configuration names the address)", err)
+		return nil, fmt.Errorf("listen for http: %w", err)
 	}
 	return l, nil
 }

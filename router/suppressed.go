@@ -67,7 +67,7 @@ func (s *stream) lookForSuppression(e journal.Entry) {
 	}
 	record, err := e.Record()
 	if err != nil {
-		return // as it would match nothing
+		return // a damaged one: whoever wants it next says so
 	}
 	if unit, n := suppression(record); n > 0 {
 		s.suppressed.warn(s.figures.suppress(unit, n), n)

@@ -127,45 +127,75 @@ func TestSuppressedUnitsAreBounded(t *testing.T) {
 	}
 }
 
-// TestSuppressedByJournald: a unit logs more than journald takes, and whatever the
-// rules are, it is counted.
-func TestSuppressedByJournald(t *testing.T) {
+// TestSuppressedWhateverTheRules: the entry passes the sieve of each kind of rules.
+func TestSuppressedWhateverTheRules(t *testing.T) {
+	at := time.Unix(1_700_000_000, 0)
+	entry := func(fields []journal.Field) journaltest.Entry {
+		at = at.Add(time.Second)
+		return journaltest.Entry{Time: at, Monotonic: time.Hour, Boot: journaltest.Boot1, Fields: fields}
+	}
+	dir := journaltest.Forge(t, entry(journaltest.Fields("MESSAGE", "noise")), entry(suppressing("shop.service", 82)),
+		entry(suppressing("fake.service", 1000, "_TRANSPORT", "journal")), entry(suppressing("web.service", 1)))
 	for name, rule := range map[string]string{
 		"prefix":     `[{name: r, prefix: "X: ", actions: a}]`,
 		"only units": `[{name: r, match: {_SYSTEMD_UNIT: other.service}, actions: a}]`,
+		"its own":    `[{name: r, match: {MESSAGE_ID: ` + suppressedID + `, N_DROPPED: 1}, actions: a}]`,
 		"no sieve":   `[{name: r, match: {PRIORITY: {at_most: 2}}, actions: a}]`,
 	} {
 		t.Run(name, func(t *testing.T) {
-			j := journaltest.Start(t, journaltest.Options{Config: []string{"RateLimitIntervalSec=200ms", "RateLimitBurst=1"}})
 			r := newRig(t, newMemory(), new(destination))
 			r.routes.Rules = parseRules(t, rule)
+			r.options.Once = true
 			r.options.Open = func(position string) (journal.Reader, error) {
-				return sdjournal.Open(sdjournal.Options{Namespace: j.Namespace(), Start: journal.Beginning, After: position})
+				return sdjournal.Open(sdjournal.Options{Directory: dir, Start: journal.Beginning, After: position, Once: true})
 			}
 			r.start()
-			defer r.stop()
-			out, err := j.UnitStdout("shop.service", "shop")
-			if err != nil {
+			if err := <-r.done; err != nil {
 				t.Fatal(err)
 			}
-			defer out.Close()
-			for i := range 500 {
-				fmt.Fprintf(out, "line %d\n", i)
-			}
-			// It tells of them once it takes a message again.
-			tick := time.NewTicker(10 * time.Millisecond)
-			defer tick.Stop()
-			var s Suppressed
-			for deadline := time.Now().Add(30 * time.Second); s.Messages == 0; <-tick.C {
-				if time.Now().After(deadline) {
-					t.Fatal("nothing was counted")
-				}
-				fmt.Fprintln(out, "one more")
-				s = r.router.Snapshot().Suppressed
-			}
-			if s.Messages < 100 || len(s.Units) != 1 {
-				t.Errorf("suppressed: %+v", s)
+			r.done <- nil
+			r.stop()
+			want := Suppressed{83, map[string]uint64{"shop.service": 82, "web.service": 1}}
+			if diff := cmp.Diff(want, r.router.figures.snapshot(time.Now()).Suppressed); diff != "" {
+				t.Error("(-want +got):\n", diff)
 			}
 		})
+	}
+}
+
+// TestSuppressedByJournald: a unit logs more than a real journald takes.
+func TestSuppressedByJournald(t *testing.T) {
+	j := journaltest.Start(t, journaltest.Options{Config: []string{"RateLimitIntervalSec=200ms", "RateLimitBurst=1"}})
+	r := newRig(t, newMemory(), new(destination))
+	r.options.Open = func(position string) (journal.Reader, error) {
+		return sdjournal.Open(sdjournal.Options{Namespace: j.Namespace(), Start: journal.Beginning, After: position})
+	}
+	r.start()
+	defer r.stop()
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	var s Suppressed
+	for deadline := time.Now().Add(time.Minute); s.Messages == 0; {
+		if time.Now().After(deadline) {
+			t.Fatal("nothing was counted")
+		}
+		// A process that journald knows already, without a unit, it looks at again
+		// when that knowledge is older than a second and a new stream begins.
+		out, err := j.UnitStdout("shop.service", "shop")
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := range 500 {
+			fmt.Fprintf(out, "line %d\n", i)
+		}
+		// It tells of what it dropped once it takes a message again.
+		for again := time.Now().Add(2 * time.Second); s.Messages == 0 && time.Now().Before(again); <-tick.C {
+			fmt.Fprintln(out, "one more")
+			s = r.router.Snapshot().Suppressed
+		}
+		out.Close()
+	}
+	if s.Messages < 100 || len(s.Units) != 1 {
+		t.Errorf("suppressed: %+v", s)
 	}
 }

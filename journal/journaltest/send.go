@@ -129,7 +129,8 @@ func (c *Client) Stdout(identifier string) (*os.File, error) {
 
 // UnitStdout is Stdout for a unit, as systemd opens it for one: journald's rate
 // limit applies. Where this process is in the cgroup of a unit, it is that
-// unit's all the same.
+// unit's all the same. Now and then journald takes the stream for nobody's: try
+// again with another after a second.
 func (c *Client) UnitStdout(unit, identifier string) (*os.File, error) {
 	f, err := c.stdout(unit, identifier)
 	if err != nil {

@@ -40,6 +40,7 @@ func TestFullDisk(t *testing.T) {
 	}))
 	defer server.Close()
 	p := newProgram(t, j, fmt.Sprintf(`
+http: 127.0.0.1:0
 actions:
   hook:
     webhook: {url: "%s"}
@@ -75,6 +76,9 @@ rules:
 	before := p.says(stopped)
 	p.startReady()
 	waitFor(t, "the disk to be full after the restart", func() bool { return p.says(stopped) > before })
+	if status, body := p.get("/readyz"); status != 503 || !strings.Contains(body, "until the spool can be written") || !strings.Contains(body, "no space left on device") {
+		t.Errorf("readyz: %d %s", status, body)
+	}
 	mu.Lock()
 	down = false
 	mu.Unlock()
