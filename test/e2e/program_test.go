@@ -71,10 +71,19 @@ type program struct {
 // journald, if there is one.
 func newProgram(t *testing.T, j *journaltest.T, config string) *program {
 	t.Helper()
+	if j == nil {
+		return newProgramOn(t, "", config)
+	}
+	return newProgramOn(t, fmt.Sprintf("namespace: %s", j.Namespace()), config)
+}
+
+// newProgramOn has another journal, or none of its own.
+func newProgramOn(t *testing.T, journal, config string) *program {
+	t.Helper()
 	p := &program{t: t, dir: t.TempDir()}
 	p.config = filepath.Join(p.dir, "config.yaml")
-	if j != nil {
-		config = fmt.Sprintf("journal: {namespace: %s}\n", j.Namespace()) + config
+	if journal != "" {
+		config = "journal: {" + journal + "}\n" + config
 	}
 	p.configure(config)
 	t.Cleanup(func() {
