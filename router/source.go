@@ -89,6 +89,8 @@ type stream struct {
 	appended chan struct{}
 	// broken says that it was given up. What was read since must not be appended.
 	broken bool
+
+	released time.Time // when a pause last had the reader let go of deleted files
 }
 
 func (r *Router) openStream(step *step) (*stream, error) {
@@ -314,15 +316,14 @@ func (s *stream) append(ctx context.Context, position string, batch []spool.Rout
 }
 
 // pause waits for that long, or for the channel. Meanwhile the reader lets go of
-// the files that the journal deletes, once a second: their space may be what
-// is waited for.
+// the files that the journal deletes, once a second, however short the pauses
+// are that a wait is made of: the files' space may be what is waited for.
 func (s *stream) pause(ctx context.Context, d time.Duration, until <-chan struct{}) error {
 	s.step.wait()
 	end := time.NewTimer(d)
 	defer end.Stop()
-	tick := time.NewTicker(time.Second)
-	defer tick.Stop()
 	for {
+		release := time.NewTimer(time.Until(s.released.Add(time.Second)))
 		select {
 		case <-end.C:
 			return nil
@@ -330,7 +331,8 @@ func (s *stream) pause(ctx context.Context, d time.Duration, until <-chan struct
 			return nil
 		case <-ctx.Done():
 			return ctx.Err()
-		case <-tick.C:
+		case <-release.C:
+			s.released = time.Now()
 			if p, ok := s.reader.(interface{ Process() error }); ok {
 				if err := p.Process(); err != nil {
 					return err

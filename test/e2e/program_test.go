@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -179,9 +180,10 @@ func (l *lockedBuffer) String() string {
 	return l.b.String()
 }
 
-// hook is a webhook's server that accepts everything.
+// hook is a webhook's server that accepts everything, unless it is down.
 type hook struct {
 	*httptest.Server
+	down   atomic.Bool
 	mu     sync.Mutex
 	bodies []string
 	keys   []string
@@ -192,6 +194,10 @@ func newHook(t *testing.T) *hook {
 	h.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, err := io.ReadAll(r.Body)
 		if err != nil {
+			return
+		}
+		if h.down.Load() {
+			http.Error(w, "down", http.StatusServiceUnavailable)
 			return
 		}
 		h.mu.Lock()
