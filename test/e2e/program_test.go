@@ -19,6 +19,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/journald-router/journald-router/journal/journaltest"
 )
 
@@ -66,6 +68,8 @@ type program struct {
 	config string
 	cmd    *exec.Cmd
 	log    lockedBuffer
+
+	crashes int // by SIGBUS, after which waitFor has started it again
 }
 
 // newProgram writes the configuration, whose journal is that of the private
@@ -96,6 +100,25 @@ func newProgramOn(t *testing.T, journal, config string) *program {
 		}
 	})
 	return p
+}
+
+// waitFor polls until done, and does as systemd does: it starts the program again
+// when SIGBUS has killed it, as libsystemd maps files that others cut short.
+func (p *program) waitFor(what string, done func() bool) {
+	p.t.Helper()
+	waitFor(p.t, what, func() bool {
+		var status unix.Siginfo
+		err := unix.Waitid(unix.P_PID, p.cmd.Process.Pid, &status, unix.WEXITED|unix.WNOHANG|unix.WNOWAIT, nil)
+		if err == nil && status.Signo == int32(unix.SIGCHLD) {
+			p.cmd.Wait()
+			p.crashes++
+			if p.says("SIGBUS: bus error") < p.crashes {
+				p.t.Fatalf("the program has ended by itself: %v", p.cmd.ProcessState)
+			}
+			p.start()
+		}
+		return done()
+	})
 }
 
 func (p *program) configure(text string) {

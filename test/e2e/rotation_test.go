@@ -41,7 +41,7 @@ func (p *program) deletedJournals(j *journaltest.T) (files []string) {
 	proc := fmt.Sprintf("/proc/%d/", p.cmd.Process.Pid)
 	fds, _ := filepath.Glob(proc + "fd/*")
 	if len(fds) == 0 {
-		p.t.Fatal("the program is gone")
+		return []string{"the program is gone"}
 	}
 	for _, fd := range fds {
 		path, _ := os.Readlink(fd)
@@ -78,12 +78,20 @@ func upTo(n int) (numbers []int) {
 	return numbers
 }
 
-// checkNumbers wants these, each once and in order.
-func checkNumbers(t *testing.T, h *hook, want []int) {
-	t.Helper()
-	waitFor(t, fmt.Sprintf("%d deliveries", len(want)), func() bool { return len(h.received()) >= len(want) })
-	if got := numbersOf(h.received()); !slices.Equal(got, want) {
-		t.Errorf("delivered %v, want %v", got, want)
+// checkNumbers wants these, each once and in order; the one that a crash
+// interrupted may come once more.
+func (p *program) checkNumbers(h *hook, want []int) {
+	p.t.Helper()
+	got := func() []int {
+		numbers := numbersOf(h.received())
+		if p.crashes > 0 {
+			numbers = slices.Compact(numbers)
+		}
+		return numbers
+	}
+	p.waitFor(fmt.Sprintf("%d deliveries", len(want)), func() bool { return len(got()) >= len(want) })
+	if got := got(); !slices.Equal(got, want) {
+		p.t.Errorf("delivered %v, want %v", got, want)
 	}
 }
 
@@ -103,19 +111,19 @@ func TestRotationsWhileADestinationIsDown(t *testing.T) {
 		}
 		j.Print(fmt.Sprintf("Y: %d", i))
 		j.Rotate()
-		waitFor(t, "what was logged before the rotation", func() bool { return len(y.received()) > i })
+		p.waitFor("what was logged before the rotation", func() bool { return len(y.received()) > i })
 		j.Vacuum(1)
 		if i%10 == 9 { // it takes the program half a second
-			waitFor(t, "the program to let go of deleted files", func() bool { return len(p.deletedJournals(j)) == 0 })
+			p.waitFor("the program to let go of deleted files", func() bool { return len(p.deletedJournals(j)) == 0 })
 		}
 	}
 	if n := len(x.received()); n > 0 {
 		t.Errorf("%d deliveries to a destination that is down", n)
 	}
 	x.down.Store(false)
-	checkNumbers(t, x, upTo(rotations*lines))
-	checkNumbers(t, y, upTo(rotations))
-	if n := p.says("were deleted before"); n > 0 {
+	p.checkNumbers(x, upTo(rotations*lines))
+	p.checkNumbers(y, upTo(rotations))
+	if n := p.says("were deleted before"); n > p.crashes { // journald's own last entries may be gone then
 		t.Errorf("%d gaps in the log", n)
 	}
 	p.stop()
@@ -132,7 +140,7 @@ func TestRotationsWhileTheQueueIsFull(t *testing.T) {
 	for i := range 3 {
 		j.Print(fmt.Sprintf("Y: %d", i))
 		j.Rotate()
-		waitFor(t, "what was logged before the rotation", func() bool { return len(y.received()) > i })
+		p.waitFor("what was logged before the rotation", func() bool { return len(y.received()) > i })
 	}
 	count := fill(t, j, p, 0)
 	const rotations = 10
@@ -142,10 +150,10 @@ func TestRotationsWhileTheQueueIsFull(t *testing.T) {
 		j.Rotate()
 	}
 	j.Vacuum(1 + rotations)
-	waitFor(t, "the stopped reader to let go of deleted files", func() bool { return len(p.deletedJournals(j)) == 0 })
+	p.waitFor("the stopped reader to let go of deleted files", func() bool { return len(p.deletedJournals(j)) == 0 })
 	x.down.Store(false)
-	checkNumbers(t, x, upTo(count))
-	if n := p.says("were deleted before"); n > 0 {
+	p.checkNumbers(x, upTo(count))
+	if n := p.says("were deleted before"); n > p.crashes { // journald's own last entries may be gone then
 		t.Errorf("%d gaps in the log", n)
 	}
 	p.stop()
@@ -156,7 +164,7 @@ func TestRotationsWhileTheQueueIsFull(t *testing.T) {
 func fill(t *testing.T, j *journaltest.T, p *program, n int) int {
 	t.Helper()
 	before := p.says("reading has stopped: a queue is full")
-	waitFor(t, "the queue to be full", func() bool {
+	p.waitFor("the queue to be full", func() bool {
 		j.Print(fmt.Sprintf("X: %d %s", n, large))
 		n++
 		return p.says("reading has stopped: a queue is full") > before
@@ -185,13 +193,13 @@ func TestVacuumOfUnreadEntries(t *testing.T) {
 	}
 	j.Sync()
 	j.Vacuum(1)
-	waitFor(t, "the stopped reader to let go of deleted files", func() bool { return len(p.deletedJournals(j)) == 0 })
-	if n := p.says("were deleted before"); n > 0 {
+	p.waitFor("the stopped reader to let go of deleted files", func() bool { return len(p.deletedJournals(j)) == 0 })
+	if n := p.says("were deleted before"); n > 0 && p.crashes == 0 {
 		t.Errorf("%d gaps before the reader went on", n)
 	}
 	x.down.Store(false)
 	last := end + lost + 2
-	waitFor(t, "the last line", func() bool {
+	p.waitFor("the last line", func() bool {
 		got := numbersOf(x.received())
 		return len(got) > 0 && got[len(got)-1] == last
 	})
@@ -203,7 +211,7 @@ func TestVacuumOfUnreadEntries(t *testing.T) {
 	if !slices.Equal(got[:read], upTo(read)) || read > end {
 		t.Errorf("delivered %v; want those before the gap in order, and once", got)
 	}
-	if n := p.says("were deleted before"); n != 1 {
+	if n := p.says("were deleted before"); n < 1 || n > 1+p.crashes {
 		t.Fatalf("%d gaps in the log, want 1", n)
 	}
 	_, gap, _ := strings.Cut(p.log.String(), "were deleted before")
