@@ -100,6 +100,7 @@ func (p *program) checkNumbers(h *hook, want []int) {
 // both get more to do. The program lets go of the deleted files. When the
 // destination is back it gets everything.
 func TestRotationsWhileADestinationIsDown(t *testing.T) {
+	t.Parallel() // mostly waiting for journald
 	j := journaltest.Start(t, journaltest.Options{})
 	p, x, y := toHooks(t, j)
 	x.down.Store(true)
@@ -111,11 +112,12 @@ func TestRotationsWhileADestinationIsDown(t *testing.T) {
 		}
 		j.Print(fmt.Sprintf("Y: %d", i))
 		j.Rotate()
+		if i%5 != 4 { // it takes the program half a second to see a new file
+			continue
+		}
 		p.waitFor("what was logged before the rotation", func() bool { return len(y.received()) > i })
 		j.Vacuum(1)
-		if i%10 == 9 { // it takes the program half a second
-			p.waitFor("the program to let go of deleted files", func() bool { return len(p.deletedJournals(j)) == 0 })
-		}
+		p.waitFor("the program to let go of deleted files", func() bool { return len(p.deletedJournals(j)) == 0 })
 	}
 	if n := len(x.received()); n > 0 {
 		t.Errorf("%d deliveries to a destination that is down", n)
@@ -132,6 +134,7 @@ func TestRotationsWhileADestinationIsDown(t *testing.T) {
 // TestRotationsWhileTheQueueIsFull: the same while the reader is stopped, as the
 // queue is full, and with the files that it still has to read left.
 func TestRotationsWhileTheQueueIsFull(t *testing.T) {
+	t.Parallel() // mostly waiting for journald
 	j := journaltest.Start(t, journaltest.Options{})
 	p, x, y := toHooks(t, j)
 	x.down.Store(true)
@@ -176,6 +179,7 @@ func fill(t *testing.T, j *journaltest.T, p *program, n int) int {
 // reader has not got to. The gap is reported once, and reading goes on with
 // the first entry left.
 func TestVacuumOfUnreadEntries(t *testing.T) {
+	t.Parallel() // mostly waiting for journald
 	j := journaltest.Start(t, journaltest.Options{})
 	p, x, _ := toHooks(t, j)
 	x.down.Store(true)

@@ -91,6 +91,7 @@ func cursors(list []map[string]any) (c []string) {
 // TestFieldsAreDeliveredTrue: a rule matches the second value of a field, and
 // whatever bytes an entry holds, the file has what journalctl prints.
 func TestFieldsAreDeliveredTrue(t *testing.T) {
+	t.Parallel() // mostly waiting for journald
 	j := journaltest.Start(t, journaltest.Options{})
 	p, path := toFile(t, j)
 	p.startReady()
@@ -117,6 +118,7 @@ func TestFieldsAreDeliveredTrue(t *testing.T) {
 // TestJournaldIsRestarted: journald is stopped, or killed, in the middle of a
 // stream. Whatever is in the journal afterwards arrives, once and in order.
 func TestJournaldIsRestarted(t *testing.T) {
+	t.Parallel() // mostly waiting for journald
 	j := journaltest.Start(t, journaltest.Options{})
 	p, path := toFile(t, j)
 	p.startReady()
@@ -162,6 +164,7 @@ func TestJournaldIsRestarted(t *testing.T) {
 // finds its saved position in a file of another name. Nothing is lost; what
 // was delivered and not yet acknowledged may come twice.
 func TestKilledDuringRotation(t *testing.T) {
+	t.Parallel() // mostly waiting for journald
 	j := journaltest.Start(t, journaltest.Options{})
 	p, path := toFile(t, j)
 	p.startReady()
@@ -255,6 +258,7 @@ func TestTruncatedJournal(t *testing.T) {
 // TestWithoutPermission: who may not read the journal is told so, and how to
 // mend it, instead of watching an empty one.
 func TestWithoutPermission(t *testing.T) {
+	t.Parallel() // mostly waiting for journald
 	j := journaltest.Start(t, journaltest.Options{})
 	j.Print("one file at least")
 	j.Sync()
