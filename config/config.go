@@ -43,6 +43,8 @@ type Journal struct {
 	Namespace, Directory string
 	// IncludeOwn says that what the router itself logs is routed as well.
 	IncludeOwn bool
+	// MaxFieldBytes is how long a field's value may be; longer ones are cut.
+	MaxFieldBytes int
 }
 
 // A Problem is one mistake or one note, with its position and a hint.

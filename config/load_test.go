@@ -101,7 +101,7 @@ func TestDefaults(t *testing.T) {
 	if diff := cmp.Diff(want, a); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
-	if c.Journal != (Journal{}) || c.State != "/var/lib/journald-router" || c.HTTP != "" || len(c.Notes) > 0 {
+	if c.Journal != (Journal{MaxFieldBytes: 16 << 20}) || c.State != "/var/lib/journald-router" || c.HTTP != "" || len(c.Notes) > 0 {
 		t.Errorf("journal %+v, state %s, notes %v", c.Journal, c.State, c.Notes)
 	}
 	if diff := cmp.Diff([]string{"config.yaml"}, c.Files); diff != "" {
@@ -118,6 +118,7 @@ journal:
   start: 2h
   namespace: shop
   include_own: true
+  max_field_bytes: 64KiB
 state: /srv/state
 http: 127.0.0.1:9323
 actions:
@@ -135,7 +136,7 @@ rules:
   - {name: two, match: {MESSAGE: {regex: '(?P<x>.)'}}, actions: [growth, out], final: true}
   - {name: three, match: {_UID: 0}, actions: run}
 `})
-	if want := (Journal{Start: journal.Ago(2 * time.Hour), Namespace: "shop", IncludeOwn: true}); c.Journal != want {
+	if want := (Journal{Start: journal.Ago(2 * time.Hour), Namespace: "shop", IncludeOwn: true, MaxFieldBytes: 64 << 10}); c.Journal != want {
 		t.Errorf("journal %+v, want %+v", c.Journal, want)
 	}
 	if c.HTTP != "127.0.0.1:9323" {
@@ -224,7 +225,7 @@ rules:
 		"config.d/60-dir.yaml/x.yaml": "}",
 	}
 	c := mustLoad(t, files)
-	if want := (Journal{IncludeOwn: true}); c.Journal != want {
+	if want := (Journal{IncludeOwn: true, MaxFieldBytes: 16 << 20}); c.Journal != want {
 		t.Errorf("journal %+v, want that of the drop-in, whole", c.Journal)
 	}
 	if c.State != "/srv/b" {
@@ -318,7 +319,7 @@ rules: [{name: a, prefix: "", actions: gone}]
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := &Summary{Journal: Journal{Namespace: "a"}, State: "/srv/a", Actions: map[string]string{"hook": "webhook", "old": ""}, Files: []string{path}}
+	want := &Summary{Journal: Journal{Namespace: "a", MaxFieldBytes: 16 << 20}, State: "/srv/a", Actions: map[string]string{"hook": "webhook", "old": ""}, Files: []string{path}}
 	if diff := cmp.Diff(want, s, cmp.AllowUnexported(journal.Start{})); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}

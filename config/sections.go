@@ -80,16 +80,22 @@ var namespace = regexp.MustCompile(`^[A-Za-z0-9:_.\\@-]+$`)
 
 func (l *loader) decodeJournal() Journal {
 	if !l.journal.Exists() {
-		return Journal{}
+		return Journal{MaxFieldBytes: journal.DefaultMaxFieldBytes}
 	}
 	var in struct {
 		Start      strict.Value `yaml:"start"`
 		Namespace  strict.Value `yaml:"namespace"`
 		Directory  strict.Value `yaml:"directory"`
 		IncludeOwn bool         `yaml:"include_own"`
+		MaxField   strict.Bytes `yaml:"max_field_bytes"`
 	}
-	l.journal.Decode(&in)
-	j := Journal{IncludeOwn: in.IncludeOwn}
+	in.MaxField = journal.DefaultMaxFieldBytes
+	ok := l.journal.Decode(&in)
+	j := Journal{IncludeOwn: in.IncludeOwn, MaxFieldBytes: int(in.MaxField)}
+	if ok && (in.MaxField < 1<<10 || in.MaxField > 1<<30) {
+		at, _ := l.journal.Find("max_field_bytes")
+		at.Report("", "max_field_bytes must be from 1KiB to 1GiB")
+	}
 	if in.Start.Exists() {
 		j.Start = decodeStart(in.Start)
 	}

@@ -30,6 +30,11 @@ const (
 	FieldTransport    = "_TRANSPORT"
 )
 
+// DefaultMaxFieldBytes is how long the value of a field may be before a Reader
+// cuts it, if nothing else is said: more than anything is logged with but by
+// mistake, and little enough for a few to be in memory.
+const DefaultMaxFieldBytes = 16 << 20
+
 // Head is the position before the first entry of a journal, in place of a
 // cursor. It lets an empty journal be returned to.
 const Head = "head"
@@ -49,6 +54,17 @@ type Gap struct {
 	// Machine is the id of the machine that logged them, where a directory of
 	// several machines' journals is read; or empty.
 	Machine string
+}
+
+// A Damage is a stretch of the journal in which there are entries that the
+// journal holds but that cannot be read.
+type Damage struct {
+	// After is the time of an entry that was read before them, Until that of one
+	// at their end or behind it. After is zero where it is not known.
+	After, Until time.Time
+	// Entries is how many there are, or were to be by their numbers; zero where
+	// that is not known.
+	Entries uint64
 }
 
 // An Entry is one journal entry. One that a Reader returned is valid until the

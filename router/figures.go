@@ -207,19 +207,18 @@ func (r *Router) CountGap(g journal.Gap) {
 	r.figures.sums.Gaps.add(g.After, g.Until, g.Entries)
 }
 
-// CountDamage counts entries that are there and cannot be read: how many if that
-// is known, else 0, and the times of the readable ones around them.
-func (r *Router) CountDamage(after, until time.Time, entries uint64) {
+// CountDamage counts entries that are there and cannot be read.
+func (r *Router) CountDamage(d journal.Damage) {
 	r.figures.mu.Lock()
 	defer r.figures.mu.Unlock()
-	r.figures.sums.Damages.add(after, until, entries)
+	r.figures.sums.Damages.add(d.After, d.Until, d.Entries)
 }
 
 // CountFieldsCut counts fields that were cut short.
-func (r *Router) CountFieldsCut(n int) {
+func (r *Router) CountFieldsCut(n uint64) {
 	r.figures.mu.Lock()
 	defer r.figures.mu.Unlock()
-	r.figures.sums.FieldsCut += uint64(n)
+	r.figures.sums.FieldsCut += n
 }
 
 func (l *Losses) add(after, until time.Time, entries uint64) {

@@ -186,7 +186,7 @@ func TestLosses(t *testing.T) {
 	at := time.Unix(1e9, 0)
 	r.CountGap(journal.Gap{After: at, Until: at.Add(time.Hour), Entries: 5})
 	r.CountGap(journal.Gap{Until: at.Add(2 * time.Hour)})
-	r.CountDamage(at, at, 3)
+	r.CountDamage(journal.Damage{After: at, Until: at, Entries: 3})
 	r.CountFieldsCut(2)
 	s := r.figures.snapshot(time.Now())
 	if want := (Losses{Count: 2, Entries: 5, LastUntil: at.Add(2 * time.Hour)}); s.Gaps != want {

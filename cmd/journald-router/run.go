@@ -8,7 +8,6 @@ import (
 	"net"
 	"os"
 	"os/signal"
-	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -16,9 +15,6 @@ import (
 
 	"github.com/journald-router/journald-router/config"
 	"github.com/journald-router/journald-router/control"
-	"github.com/journald-router/journald-router/journal"
-	"github.com/journald-router/journald-router/journal/join"
-	"github.com/journald-router/journald-router/journal/sdjournal"
 	"github.com/journald-router/journald-router/monitor"
 	"github.com/journald-router/journald-router/router"
 	"github.com/journald-router/journald-router/spool"
@@ -71,6 +67,9 @@ type process struct {
 	spool  *spool.Spool
 	guard  *router.Guard
 	router *router.Router
+
+	cuts       uint64 // values that were cut since it was told of
+	toldOfCuts time.Time
 
 	mu      sync.Mutex
 	actions map[string]bool // names, for the control socket
@@ -179,60 +178,6 @@ func (p *process) monitor(ctx context.Context, l net.Listener) {
 func (p *process) status() (router.Snapshot, error) {
 	s := p.router.Snapshot()
 	return s, s.CountDeadLetters(p.spool)
-}
-
-// source is what a position belongs to: another journal begins anew.
-func source(j config.Journal) string {
-	switch {
-	case j.Namespace != "":
-		return "namespace " + j.Namespace
-	case j.Directory != "":
-		return "directory " + j.Directory
-	}
-	return "journal"
-}
-
-// open opens the journal, a reader for each machine where it is a directory.
-func (p *process) open(position string) (journal.Reader, error) {
-	j := p.config.Journal
-	o := sdjournal.Options{
-		Directory: j.Directory, Namespace: j.Namespace, Start: j.Start, After: position, Once: p.once,
-		OnGap: p.gap,
-	}
-	if j.Directory != "" {
-		return sdjournal.OpenMachines(o, openLines)
-	}
-	return openLines(o)
-}
-
-// openLines opens a reader of whole lines.
-func openLines(o sdjournal.Options) (journal.Reader, error) {
-	return join.Open(join.Options{After: o.After, Open: func(position string, again bool) (journal.Reader, error) {
-		o := o
-		o.After = position
-		if again {
-			o.OnGap = nil
-		}
-		return sdjournal.Open(o)
-	}})
-}
-
-func (p *process) gap(g journal.Gap) {
-	p.router.CountGap(g)
-	log := p.log
-	if g.Machine != "" {
-		log = log.With("machine", g.Machine)
-	}
-	log.Error("entries of the journal were deleted before they could be read",
-		"after", g.After.Format(time.RFC3339), "until", g.Until.Format(time.RFC3339), "entries", entries(g))
-}
-
-// entries is the size of a gap, where it is known.
-func entries(g journal.Gap) string {
-	if g.Entries == 0 {
-		return "unknown"
-	}
-	return strconv.FormatUint(g.Entries, 10)
 }
 
 func (p *process) ready() {

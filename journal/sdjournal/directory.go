@@ -237,7 +237,12 @@ func (r *Reader) reopenIfMoved() error {
 	if !slices.ContainsFunc(r.dirs, directory.replaced) {
 		return nil
 	}
-	cursor, err := r.Cursor()
+	return r.reopen()
+}
+
+// reopen opens the journal anew, and goes to the entry that the reader stands on.
+func (r *Reader) reopen() error {
+	cursor, err := r.cursor()
 	if err != nil {
 		return err
 	}
@@ -247,10 +252,15 @@ func (r *Reader) reopenIfMoved() error {
 		err = fresh.seek()
 	}
 	if err == nil {
+		err = fresh.checkFiles()
+	}
+	if err == nil {
+		r.tally(cursor)
 		r.journal, fresh.journal = fresh.journal, r.journal
 		r.c, fresh.c = fresh.c, r.c
 		r.dirs, fresh.dirs = fresh.dirs, r.dirs
-		r.resumedAfterLost = fresh.resumedAfterLost
+		r.changed = fresh.changed
+		r.resumedAfterLost, r.counted = fresh.resumedAfterLost, fresh.counted
 	}
 	if err := errors.Join(err, fresh.Close()); err != nil {
 		return fmt.Errorf("reopen journal: %w", err)

@@ -297,6 +297,9 @@ func (r *Machines) Wait(ctx context.Context) error {
 			if err := m.base.reopenIfMoved(); err != nil {
 				return m.wrap(err)
 			}
+			if err := m.base.checkFilesIfChanged(); err != nil {
+				return m.wrap(err)
+			}
 			readers[i] = m.base.c
 			if layer, ok := m.reader.(Layer); ok && !layer.Due().IsZero() {
 				d = min(d, time.Until(layer.Due()))

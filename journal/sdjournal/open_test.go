@@ -3,6 +3,7 @@ package sdjournal_test
 import (
 	"debug/elf"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"os/exec"
@@ -23,6 +24,20 @@ import (
 // TestMain has the test program open a journal and print the error when it is
 // called for that: as another user, or without libsystemd.
 func TestMain(m *testing.M) {
+	if files, ok := os.LookupEnv("OPEN_FILES"); ok {
+		var limit syscall.Rlimit
+		fmt.Sscan(files, &limit.Cur)
+		limit.Max = limit.Cur
+		if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
+			panic(err)
+		}
+	}
+	if dir, ok := os.LookupEnv("EXHAUST_DIRECTORY"); ok {
+		if err := exhaust(dir); err != nil {
+			io.WriteString(os.Stdout, err.Error()+"\n")
+		}
+		os.Exit(0)
+	}
 	if dir, ok := os.LookupEnv("OPEN_DIRECTORY"); ok {
 		_, err := sdjournal.Open(sdjournal.Options{Directory: dir, Namespace: os.Getenv("OPEN_NAMESPACE")})
 		switch {
@@ -30,6 +45,8 @@ func TestMain(m *testing.M) {
 			io.WriteString(os.Stdout, "ErrNoPermission\n")
 		case errors.Is(err, sdjournal.ErrNoLibrary):
 			io.WriteString(os.Stdout, "ErrNoLibrary\n")
+		case errors.Is(err, sdjournal.ErrTooFewDescriptors):
+			io.WriteString(os.Stdout, "ErrTooFewDescriptors\n")
 		}
 		if err != nil {
 			io.WriteString(os.Stdout, err.Error()+"\n")

@@ -32,7 +32,7 @@ func (r *Reader) position() error {
 	if !r.options.Once || r.ended || r.c.moved != 0 {
 		return nil
 	}
-	cursor, err := r.Cursor()
+	cursor, err := r.cursor()
 	r.ended = cursor == r.last
 	return err
 }
@@ -82,7 +82,7 @@ func (r *Reader) seekHead() error {
 	if err := r.journal.SeekHead(); err != nil {
 		return err
 	}
-	return r.stand(journal.Head, false, false)
+	return r.stand(journal.Head, false, true)
 }
 
 // seekTail goes to the last entry. In an empty journal everything that comes
@@ -162,35 +162,62 @@ func (r *Reader) seekBoot() error {
 // resume goes to a saved cursor. Where its entry is gone, the nearest later one
 // left is the first to be read, and Next reports the gap before it.
 func (r *Reader) resume(cursor string) error {
-	gone, err := r.isGone(cursor)
+	if r.matched() {
+		others, err := r.resumeAtOthers(cursor)
+		if err != nil || others {
+			return err
+		}
+	}
+	found, same, err := r.goTo(cursor)
 	if errors.Is(err, syscall.EINVAL) {
 		return fmt.Errorf("the saved position %q is not a journal cursor", cursor)
 	}
 	if err != nil {
 		return err
 	}
+	return r.settle(cursor, found, same)
+}
+
+// resumeAtOthers goes to a saved cursor that is of another machine's entry, and
+// tells whether it is.
+func (r *Reader) resumeAtOthers(cursor string) (bool, error) {
+	gone, err := r.isGone(cursor)
+	if err != nil || gone {
+		return false, nil // resume will see
+	}
 	found, err := r.seekCursor(cursor)
 	if err != nil {
-		return err
+		return false, err
+	}
+	if !found {
+		return true, r.seekTail()
+	}
+	if same, err := r.isAt(cursor); err != nil || same {
+		return false, err
+	}
+	return true, r.stand(cursor, true, false)
+}
+
+// settle stands where goTo has gone.
+func (r *Reader) settle(cursor string, found, same bool) error {
+	if cursor == journal.Head {
+		return r.seekHead()
 	}
 	if !found {
 		// All entries are older than the position: the journal was emptied, or
 		// is another one. What is written from now on is read.
-		if err := r.seekTail(); err != nil || !gone {
+		if err := r.seekTail(); err != nil {
 			return err
 		}
 		r.resumedAfterLost = true
 		return r.stand(cursor, false, true)
 	}
-	same, err := r.isAt(cursor)
-	if err != nil {
-		return err
-	}
 	if same {
-		return r.standHere()
+		r.countFrom(parseCursor(cursor))
+		return r.stand(cursor, false, true)
 	}
-	r.resumedAfterLost = gone // or it is another machine's
-	return r.stand(cursor, true, gone)
+	r.resumedAfterLost = true
+	return r.stand(cursor, true, true)
 }
 
 // seekCursor goes to the entry at the cursor, else to the nearest later one. It
@@ -289,6 +316,14 @@ func parseCursor(cursor string) place {
 	return p
 }
 
+// time is the zero one where the cursor has none.
+func (p place) time() time.Time {
+	if p.realtime == 0 {
+		return time.Time{}
+	}
+	return time.UnixMicro(int64(p.realtime))
+}
+
 // sameEntry says whether two cursors are of one entry in two files: journald
 // moves the entries of the early boot from /run to /var, and numbers them anew.
 func sameEntry(a, b string) bool {
@@ -299,33 +334,56 @@ func sameEntry(a, b string) bool {
 
 // lookForGap reports entries that were deleted between the one at the cursor
 // before, read last, and the one that the reader stands on. Where one journald
-// numbered both, the numbers tell, if all that it numbered is read. Otherwise it
-// is a gap if the earlier entry is gone, unless it has only been moved.
+// numbered both, the numbers tell how many, if all that it numbered is read. It is
+// a gap if the earlier entry is gone, unless it has only been moved; if it is still
+// there, entries after it that are missing cannot be read.
 func (r *Reader) lookForGap(before string) error {
 	gone := r.resumedAfterLost
 	r.resumedAfterLost = false
-	after, err := r.Cursor()
-	if err != nil || before == journal.Head {
+	after, err := r.cursor()
+	if err != nil || r.c.lost != 0 {
 		return err
 	}
-	gap := journal.Gap{Until: r.entry.Time()}
 	p, q := parseCursor(before), parseCursor(after)
-	if p.realtime > 0 {
-		gap.After = time.UnixMicro(int64(p.realtime))
+	defer func() { r.countFrom(q) }()
+	if before == journal.Head {
+		r.reportDamage(uint64(r.c.damaged), p, q)
+		return nil
 	}
-	if p.source != "" && p.source == q.source && q.seqnum > p.seqnum && (!r.matched() || q.seqnum == p.seqnum+1) {
-		gap.Entries = q.seqnum - p.seqnum - 1
-		gone = gap.Entries > 0
-	} else if !gone {
+	behind := uint64(r.c.before_behind)
+	r.tallyUpTo(p, behind+1)
+	var missing uint64
+	if p.source != "" && p.source == q.source && q.seqnum > p.seqnum+behind && (!r.matched() || q.seqnum == p.seqnum+behind+1) {
+		if missing = q.seqnum - p.seqnum - behind - 1; missing == 0 {
+			return nil
+		}
+	}
+	if !gone && r.matched() {
 		if gone, err = r.isGone(before); err != nil {
 			return err
 		}
-		if _, err := r.seekCursor(after); err != nil {
+		if _, _, err := r.goTo(after); err != nil {
 			return err
 		}
+	} else if !gone {
+		next, there, err := r.nextAfter(before)
+		if err != nil {
+			return err
+		}
+		if there && missing > 0 {
+			if next != "" && next != after && behind == 0 { // libsystemd had gone astray
+				q = p
+				return r.stand(before, true, true)
+			}
+			r.reportDamage(missing, p, q)
+		}
+		if _, _, err := r.goTo(after); err != nil {
+			return err
+		}
+		gone = !there
 	}
-	if gone && r.options.OnGap != nil {
-		r.options.OnGap(gap)
+	if gone {
+		r.reportGap(missing, p, q)
 	}
 	return nil
 }

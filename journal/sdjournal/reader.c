@@ -4,6 +4,7 @@
 #include <dlfcn.h>
 #include <endian.h>
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -20,6 +21,7 @@ static struct {
 	int (*get_realtime_usec)(sd_journal *, uint64_t *);
 	int (*get_monotonic_usec)(sd_journal *, uint64_t *, sd_id128_t *);
 	int (*get_data)(sd_journal *, const char *, const void **, size_t *);
+	int (*set_data_threshold)(sd_journal *, size_t);
 	int (*enumerate_data)(sd_journal *, const void **, size_t *);
 	void (*restart_data)(sd_journal *);
 } sd;
@@ -44,6 +46,7 @@ const char *reader_load(void) {
 		{"sd_journal_get_realtime_usec", &sd.get_realtime_usec},
 		{"sd_journal_get_monotonic_usec", &sd.get_monotonic_usec},
 		{"sd_journal_get_data", &sd.get_data},
+		{"sd_journal_set_data_threshold", &sd.set_data_threshold},
 		{"sd_journal_enumerate_data", &sd.enumerate_data},
 		{"sd_journal_restart_data", &sd.restart_data},
 	};
@@ -92,6 +95,8 @@ static char *extend(struct buffer *b, size_t n) {
 
 // The reader
 
+enum { LONGEST_NAME = 64 }; // of a field: journal_field_valid in systemd's journal-file.c
+
 struct name {
 	const char *text;
 	size_t len;
@@ -121,16 +126,15 @@ static void free_names(struct reader *r) {
 	memset(r->starting, 0, sizeof r->starting);
 }
 
-struct reader *reader_new(sd_journal *journal, int *error) {
+struct reader *reader_new(sd_journal *journal, size_t limit, int *error) {
 	struct reader *r = calloc(1, sizeof *r);
 	if (!r) {
 		*error = -ENOMEM;
 		return NULL;
 	}
-	r->journal = journal;
-	// The first wait sets up the watch, drops files deleted before it, and
-	// returns at once. Without it process does nothing (sd_journal_get_fd(3)).
-	*error = sd.wait(journal, 0);
+	r->limit = limit;
+	r->mark_len = snprintf(r->mark, sizeof r->mark, "\xE2\x80\xA6 [cut by journald-router: longer than %zu bytes]", limit);
+	*error = reader_use(r, journal);
 	if (*error < 0) {
 		free(r);
 		return NULL;
@@ -138,10 +142,26 @@ struct reader *reader_new(sd_journal *journal, int *error) {
 	return r;
 }
 
+int reader_use(struct reader *r, sd_journal *journal) {
+	// Beyond its threshold libsystemd cuts values short without a word, where it
+	// decompresses them, and the name counts: it must not cut those of the limit.
+	int e = sd.set_data_threshold(journal, r->limit + LONGEST_NAME + 2);
+	// The first wait sets up the watch, drops files deleted before it, and
+	// returns at once. Without it process does nothing (sd_journal_get_fd(3)).
+	if (e >= 0)
+		e = sd.wait(journal, 0);
+	if (e < 0)
+		return e;
+	r->journal = journal;
+	r->moved = r->astray = 0;
+	return 0;
+}
+
 void reader_free(struct reader *r) {
 	free(r->kept.data);
 	free(r->record.data);
 	free(r->cursor);
+	free(r->known);
 	free(r->before);
 	free_names(r);
 	free(r);
@@ -189,6 +209,7 @@ int reader_stand(struct reader *r, const char *cursor, int moved, int vacuumed) 
 	free(r->cursor);
 	free(r->before);
 	r->before = NULL;
+	r->before_behind = 0;
 	r->moved = moved;
 	r->cursor = strdup(cursor);
 	if (vacuumed)
@@ -196,8 +217,51 @@ int reader_stand(struct reader *r, const char *cursor, int moved, int vacuumed) 
 	return r->cursor && (r->before || !vacuumed) ? 0 : -ENOMEM;
 }
 
+// damage tells whether an error is one of what is in the file, and not of the
+// moment.
+static int damage(int e) {
+	switch (-e) {
+	case EBADMSG:
+	case EADDRNOTAVAIL:
+	case ENODATA:
+	case EIO:
+	case EFBIG:
+	case E2BIG:
+	case EPROTONOSUPPORT: // compressed by what this libsystemd does not have, or cannot be
+		return 1;
+	}
+	return 0;
+}
+
+// leave keeps the cursor of the entry that the reader leaves.
+static void leave(struct reader *r) {
+	r->behind++;
+	if (!r->cursor)
+		return;
+	if (r->lost) {
+		free(r->cursor);
+	} else {
+		free(r->known);
+		r->known = r->cursor;
+		r->behind = 1;
+	}
+	r->cursor = NULL;
+	r->lost = 0;
+}
+
+// fall_back takes the last cursor known for that of the entry.
+static int fall_back(struct reader *r) {
+	r->cursor = strdup(r->known);
+	r->lost = 1;
+	return r->cursor ? 0 : -ENOMEM;
+}
+
 int reader_cursor(struct reader *r) {
-	return r->cursor ? 0 : sd.get_cursor(r->journal, &r->cursor);
+	if (r->cursor)
+		return 0;
+	int e = sd.get_cursor(r->journal, &r->cursor);
+	// libsystemd has dropped a damaged file, and with it the position?
+	return damage(e) && r->known ? fall_back(r) : e;
 }
 
 static uint64_t now(void) {
@@ -214,23 +278,30 @@ int reader_process(struct reader *r) {
 	// A file that was renamed or deleted is dropped, and with it the position on
 	// an entry in it: on the last one returned, or on the next one.
 	e = reader_cursor(r);
-	if (e >= 0 && r->moved)
-		e = sd.get_cursor(r->journal, &ahead);
+	if (e >= 0 && r->moved && damage(e = sd.get_cursor(r->journal, &ahead)))
+		e = 0;
 	if (e < 0)
 		return e;
 
 	r->processed = now();
 	e = sd.process(r->journal);
-	if (e == SD_JOURNAL_INVALIDATE) {
+	if (e == SD_JOURNAL_INVALIDATE)
 		r->changes++;
-		if (!r->before && !(r->before = strdup(r->cursor)))
+	if (e == SD_JOURNAL_INVALIDATE && !r->before) {
+		r->before = strdup(r->cursor);
+		r->before_behind = r->lost ? r->behind : 0;
+		if (!r->before)
 			e = -ENOMEM;
 	}
 	if (e >= 0 && ahead && sd.get_realtime_usec(r->journal, &t) == -EADDRNOTAVAIL) {
+		char *there = NULL;
 		e = sd.seek_cursor(r->journal, ahead);
 		if (e >= 0)
 			e = sd.next(r->journal);
 		r->moved = e > 0;
+		// In a damaged file libsystemd finds anything, or nothing.
+		r->astray = e <= 0 || sd.get_cursor(r->journal, &there) < 0 || strcmp(there, ahead) != 0;
+		free(there);
 	}
 	free(ahead);
 	return e < 0 ? e : 0;
@@ -255,6 +326,38 @@ static int put(struct buffer *b, const void *data, size_t n) {
 	return to ? memcpy(to, data, n), 0 : -ENOMEM;
 }
 
+// shorten returns how many bytes of a value that is longer than the limit are
+// left: that many, or up to three fewer, so as not to cut a character in two.
+static size_t shorten(const char *value, size_t limit) {
+	const unsigned char *v = (const unsigned char *)value;
+	for (size_t n = 0; n <= 3 && n <= limit; n++) {
+		unsigned char c = v[limit - n];
+		if ((c & 0xc0) == 0x80) // goes on with what began before
+			continue;
+		size_t whole = c >= 0xf0 ? 4 : c >= 0xe0 ? 3 : c >= 0xc0 ? 2 : 1;
+		return whole > n ? limit - n : limit;
+	}
+	return limit; // it is no text
+}
+
+// put_field puts a field from that byte on: 0, or that of its value. It returns 1
+// if it had to cut the value short.
+static int put_field(const struct reader *r, struct buffer *b, const char *data, size_t size, size_t from) {
+	const char *equals = size > r->limit ? memchr(data, '=', size) : NULL;
+	size_t name = equals ? equals - data + 1 : 0;
+	if (!equals || size - name <= r->limit)
+		return put(b, data + from, size - from);
+	size_t n = name - from + shorten(data + name, r->limit);
+	if (put32(b, n + r->mark_len) < 0)
+		return -ENOMEM;
+	char *to = extend(b, n + r->mark_len);
+	if (!to)
+		return -ENOMEM;
+	memcpy(to, data + from, n);
+	memcpy(to + n, r->mark, r->mark_len);
+	return 1;
+}
+
 // named returns the wanted field that the data is of, or NULL.
 static const struct name *named(const struct reader *r, const char *data, size_t size) {
 	if (size < 2)
@@ -265,6 +368,17 @@ static const struct name *named(const struct reader *r, const char *data, size_t
 	return NULL;
 }
 
+// field is sd_journal_enumerate_data, which says of a broken xz stream that there
+// is no memory (decompress_blob_xz in systemd's compress.c).
+static int field(struct reader *r, const void **data, size_t *size) {
+	int e = sd.enumerate_data(r->journal, data, size);
+	if (e != -ENOMEM)
+		return e;
+	void *memory = malloc(r->limit);
+	free(memory);
+	return memory ? -EBADMSG : e;
+}
+
 // sift returns 1 for an entry that the sieve lets through, 0 for others.
 static int sift(struct reader *r) {
 	const void *data;
@@ -272,9 +386,12 @@ static int sift(struct reader *r) {
 	int e;
 
 	sd.restart_data(r->journal);
-	while ((e = sd.enumerate_data(r->journal, &data, &size)) > 0) {
+	while ((e = field(r, &data, &size)) > 0) {
 		const struct name *n = named(r, data, size);
-		if (n && n->sieve && sieve_passes(n->sieve, (const char *)data + n->len + 1, size - n->len - 1))
+		if (!n || !n->sieve)
+			continue;
+		size_t len = size - n->len - 1;
+		if (len > r->limit || sieve_passes(n->sieve, (const char *)data + n->len + 1, len)) // rules see the mark of a cut
 			return 1;
 	}
 	return e;
@@ -307,10 +424,10 @@ static int head(struct reader *r) {
 	int e;
 
 	empty(b);
-	e = reader_cursor(r);
+	e = sd.get_monotonic_usec(r->journal, &times[1], &boot);
 	if (e < 0)
 		return e;
-	e = sd.get_monotonic_usec(r->journal, &times[1], &boot);
+	e = reader_cursor(r);
 	if (e < 0)
 		return e;
 	times[0] = htole64(r->realtime);
@@ -326,17 +443,24 @@ static int head(struct reader *r) {
 static int copy(struct reader *r, int wanted, int whole) {
 	const void *data;
 	size_t size;
+	unsigned cut = 0;
 	int e;
 
 	if (whole && (e = head(r)) < 0)
 		return e;
 	sd.restart_data(r->journal);
-	while ((e = sd.enumerate_data(r->journal, &data, &size)) > 0) {
-		if (whole && (e = put(&r->record, data, size)) < 0)
-			return e;
+	while ((e = field(r, &data, &size)) > 0) {
+		int shortened = 0;
+		if (whole && (shortened = put_field(r, &r->record, data, size, 0)) < 0)
+			return shortened;
 		const struct name *n = wanted ? named(r, data, size) : NULL;
-		if (n && ((e = put32(&r->kept, n - r->names)) < 0 || (e = put(&r->kept, (const char *)data + n->len + 1, size - n->len - 1)) < 0))
+		if (n && ((e = put32(&r->kept, n - r->names)) < 0 || (shortened = e = put_field(r, &r->kept, data, size, n->len + 1)) < 0))
 			return e;
+		cut += shortened;
+	}
+	if (cut > r->cut_here) {
+		r->cut += cut - r->cut_here;
+		r->cut_here = cut;
 	}
 	r->packed = whole && e == 0;
 	return e;
@@ -351,36 +475,45 @@ int reader_next(struct reader *r) {
 	int whole = r->recorded;
 	r->recorded = r->packed = 0;
 	for (int n = 0; n < AT_ONCE; n++) {
+		if (r->astray)
+			return READER_STUCK;
 		if (!r->moved) {
 			// While there is much to read nobody waits.
 			if (++r->calls % 1024 == 0 && (e = process_when_due(r)) < 0)
 				return e;
 			e = sd.next(r->journal);
+			if (damage(e)) // it may have left the entry, half way to the next
+				return r->cursor || (e = fall_back(r)) >= 0 ? READER_STUCK : e;
 			if (e <= 0)
 				return n > 0 && e == 0 ? READER_PASSED : e;
 		}
 		r->moved = 0;
-		free(r->cursor);
-		r->cursor = NULL;
+		r->walked++;
+		r->cut_here = 0;
+		leave(r);
 		int look = r->before != NULL;
+		e = 0;
 		if ((!r->sifting && !r->orphans) || look || r->last) {
 			e = sd.get_realtime_usec(r->journal, &r->realtime);
-			if (e < 0)
-				return e;
 			look = look || r->realtime == r->last;
 		}
-		e = r->orphans ? is_orphan(r) : 1;
+		if (e >= 0)
+			e = r->orphans ? is_orphan(r) : 1;
 		if (e > 0 && r->sifting)
 			e = sift(r);
-		if (e < 0)
-			return e;
 		if (e > 0) {
 			empty(&r->kept);
 			e = sd.get_realtime_usec(r->journal, &r->realtime);
-			if (e >= 0 && (whole || r->n_names > 0))
-				e = copy(r, 1, whole);
-			return e < 0 ? e : READER_ENTRY;
+			// Where no field is named, packing the entry shows that it can be read.
+			if (e >= 0)
+				e = copy(r, r->n_names > 0, whole || r->n_names == 0);
+			if (e >= 0)
+				return READER_ENTRY;
 		}
+		if (damage(e))
+			r->damaged++;
+		else if (e < 0)
+			return e;
 		if (look)
 			return READER_LOOK;
 		whole = 0;
@@ -419,10 +552,10 @@ int reader_wait(struct reader **readers, size_t n, unsigned milliseconds, const 
 			if (e < 0)
 				return e;
 			e = sd.next(r->journal);
-			if (e < 0)
+			if (e < 0 && !damage(e)) // next will see that
 				return e;
-			if (e > 0) {
-				r->moved = 1;
+			if (e != 0) {
+				r->moved = e > 0;
 				r->found = t;
 				return i + 1;
 			}

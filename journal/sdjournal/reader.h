@@ -22,15 +22,29 @@ struct reader {
 	uint64_t realtime;  // microseconds since the epoch
 	struct buffer kept; // values of the wanted fields: uint32 index of the field, uint32 length, bytes
 	char *cursor;       // or the position before the first next; NULL: ask the journal, it still stands there
+	char *known;        // the last cursor before that, to come back to when the journal has forgotten where it stands
+	int lost;           // it has, and cursor is the one known,
+	uint64_t behind;    // which is that of the entry so many back
 
+	int astray;   // the journal may stand anywhere
 	int moved;    // the journal stands on the entry that next is to return
-	char *before; // the cursor when files came or went, until Go has looked for a gap after it
+	char *before; // the cursor when files came or went, until Go has looked for a gap after it,
+	uint64_t before_behind; // or that of the entry so many before it
 
 	struct buffer record; // the last entry that was packed
 	int packed;           // it is the one of next
 	int recorded;         // reader_record was called for the entry of next
 
 	uint64_t last; // realtime of the entry that Go wants to see in any case; 0: none
+
+	// Since Go has last set them to 0: entries gone through; those among them that
+	// were passed over, as they could not be read; values that were cut.
+	uint64_t walked, damaged, cut;
+	unsigned cut_here; // of them in this entry
+
+	size_t limit;  // of a value, in bytes
+	char mark[96]; // what stands behind one that was longer
+	size_t mark_len;
 
 	struct name *names; // of the wanted fields
 	size_t n_names;
@@ -56,8 +70,10 @@ const char *reader_load(void);
 int reader_open_namespace(sd_journal **ret, const char *name);
 
 // reader_new also has the journal watch its directories, so that no file that
-// comes after it is missed. It returns NULL and sets *error.
-struct reader *reader_new(sd_journal *journal, int *error);
+// comes after it is missed. limit is the length to which it cuts values. It
+// returns NULL and sets *error.
+struct reader *reader_new(sd_journal *journal, size_t limit, int *error);
+int reader_use(struct reader *r, sd_journal *journal); // another handle of the same journal
 void reader_free(struct reader *r);
 
 // reader_keep says which fields next is to copy: n names with a NUL between them.
@@ -74,7 +90,8 @@ int reader_sieve(struct reader *r, size_t field, int op, const char *text, size_
 enum {
 	READER_ENTRY = 1, // an entry
 	READER_LOOK,      // one that the sieve holds back, but that Go wants to see
-	READER_PASSED,    // the sieve has held back some
+	READER_PASSED,    // the sieve has held back some, or some could not be read
+	READER_STUCK,     // this handle can go no further: libsystemd fails each time
 };
 int reader_next(struct reader *r);    // 0: there is none yet
 int reader_cursor(struct reader *r);  // fills cursor

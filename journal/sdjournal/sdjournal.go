@@ -10,6 +10,7 @@ package sdjournal
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/binary"
 	"fmt"
@@ -60,10 +61,22 @@ type Options struct {
 	// entries after the saved position, or after the last one read, have been
 	// deleted. It must not call the reader. It may be nil.
 	OnGap func(journal.Gap)
+
+	// OnDamage is called by Cursor and Next, soon after they have passed over
+	// entries that cannot be read. It must not call the reader. It may be nil.
+	OnDamage func(journal.Damage)
+
+	// MaxFieldBytes is how long a field's value may be: a longer one is cut short,
+	// and says so at its end. Without one it is journal.DefaultMaxFieldBytes.
+	MaxFieldBytes int
+
+	// OnCut is called by Next and Record when they have cut so many values. It
+	// must not call the reader. It may be nil.
+	OnCut func(values uint64)
 }
 
 // Reader reads a journal's entries in order, and all of every entry: no field
-// is cut short, and repeated ones are given whole. It implements
+// is cut short below the limit, and repeated ones are given whole. It implements
 // journal.Reader. libsystemd wants a journal to be used from one thread
 // throughout, from Open to Close: see runtime.LockOSThread.
 type Reader struct {
@@ -82,14 +95,21 @@ type Reader struct {
 	// not reported it yet.
 	resumedAfterLost bool
 
+	changed      []time.Time // when each of dirs was, the last time that its files were known to be open
+	filesChecked time.Time
+	processed    C.uint64_t // r.c.processed at that time
+
+	counted place // of the last entry that tally knows; without source: none
+	stuck   bool  // the handle was opened anew to get on, and no entry has come since
+
 	ended    bool
 	last     string // cursor and time of the entry to end at, with Options.Once
 	lastTime uint64
 }
 
 // Open opens a journal and goes to where Next is to go on. The error is
-// ErrNoJournal, ErrNoPermission or ErrNoLibrary where it is one that only the
-// administrator can mend, and then says how.
+// ErrNoJournal, ErrNoPermission, ErrNoLibrary or ErrTooFewDescriptors where it is
+// one that only the administrator can mend, and then says how.
 func Open(o Options) (*Reader, error) {
 	r := &Reader{options: o}
 	r.entry.reader = r
@@ -97,9 +117,12 @@ func Open(o Options) (*Reader, error) {
 	if err == nil {
 		err = r.position()
 	}
+	if err == nil {
+		err = r.checkFiles()
+	}
 	if err != nil {
 		r.Close()
-		return nil, fmt.Errorf("open journal: %w", err)
+		return nil, fmt.Errorf("open journal: %w", tooFew(0, err))
 	}
 	return r, nil
 }
@@ -115,20 +138,19 @@ func (r *Reader) open() (err error) {
 	if r.dirs, err = directories(r.options); err != nil {
 		return err
 	}
+	r.changed = changes(r.dirs)
 	if err := checkAccess(r.dirs, r.options); err != nil {
 		return err
 	}
 	if r.journal, err = openHandle(r.options); err != nil {
 		return err
 	}
-	if err := r.journal.SetDataThreshold(0); err != nil { // longer values may be cut, without a word
-		return err
-	}
 	if err := r.matchMachine(); err != nil {
 		return err
 	}
 	var n C.int
-	if r.c = C.reader_new(handle(r.journal), &n); r.c == nil {
+	limit := cmp.Or(r.options.MaxFieldBytes, journal.DefaultMaxFieldBytes)
+	if r.c = C.reader_new(handle(r.journal), C.size_t(limit), &n); r.c == nil {
 		return fmt.Errorf("watch its directories: %w", watchError(syscall.Errno(-n)))
 	}
 	r.c.orphans = flag(r.options.Machine == NoMachine)
@@ -166,7 +188,14 @@ func (r *Reader) Next() (journal.Entry, error) {
 	if r.ended {
 		return nil, journal.ErrEnd
 	}
-	switch n := C.reader_next(r.c); {
+	n := C.reader_next(r.c)
+	if r.processed != r.c.processed {
+		r.processed = r.c.processed
+		if err := r.checkFilesIfChanged(); err != nil {
+			return nil, err
+		}
+	}
+	switch {
 	case n < 0:
 		return nil, fmt.Errorf("read journal: %w", syscall.Errno(-n))
 	case n == 0 && r.options.Once:
@@ -174,15 +203,20 @@ func (r *Reader) Next() (journal.Entry, error) {
 		return nil, journal.ErrEnd
 	case n == 0:
 		return nil, io.EOF
+	case n == C.READER_STUCK:
+		return nil, r.unstick()
 	case n == C.READER_PASSED:
+		r.stuck = false
 		return nil, nil
 	default:
 		if err := r.look(); err != nil {
 			return nil, fmt.Errorf("read journal: %w", err)
 		}
-		if n == C.READER_LOOK {
+		r.stuck = false
+		if n == C.READER_LOOK || r.c.moved != 0 { // it had to go back
 			return nil, nil
 		}
+		r.tellOfCuts()
 		return &r.entry, nil
 	}
 }
@@ -206,6 +240,15 @@ func (r *Reader) look() error {
 
 // Cursor implements journal.Reader.
 func (r *Reader) Cursor() (string, error) {
+	cursor, err := r.cursor()
+	if err == nil {
+		r.tally(cursor)
+	}
+	return cursor, err
+}
+
+// cursor is Cursor without a thought of entries that were passed over.
+func (r *Reader) cursor() (string, error) {
 	if n := C.reader_cursor(r.c); n < 0 {
 		return "", fmt.Errorf("read cursor: %w", syscall.Errno(-n))
 	}
@@ -270,6 +313,9 @@ func (r *Reader) Wait(ctx context.Context) error {
 			return err
 		}
 		if err := r.reopenIfMoved(); err != nil {
+			return err
+		}
+		if err := r.checkFilesIfChanged(); err != nil {
 			return err
 		}
 		if n, err := waitFor([]*C.struct_reader{r.c}, time.Second, stop); n > 0 || err != nil {
@@ -352,6 +398,7 @@ func (e *entry) Record() (journal.Record, error) {
 	if n := C.reader_record(c); n < 0 {
 		return journal.Record{}, fmt.Errorf("read journal entry: %w", syscall.Errno(-n))
 	}
+	e.reader.tellOfCuts()
 	packed := unsafe.Slice((*byte)(unsafe.Pointer(c.record.data)), int(c.record.len))
 	return journal.Unpack(e.reader.slab.copy(packed))
 }

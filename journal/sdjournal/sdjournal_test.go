@@ -22,6 +22,9 @@ import (
 
 func open(t *testing.T, o sdjournal.Options) *sdjournal.Reader {
 	t.Helper()
+	if o.OnDamage == nil {
+		o.OnDamage = func(d journal.Damage) { t.Errorf("damage %+v", d) }
+	}
 	r, err := sdjournal.Open(o)
 	if err != nil {
 		t.Fatal(err)
