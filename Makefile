@@ -63,7 +63,7 @@ lint:
 # The program beside the C loop and others, in one run; see docs/PERFORMANCE.md.
 .PHONY: bench
 bench: build
-	scripts/install-deps $(TEST_DEPS) python3
+	scripts/install-deps $(TEST_DEPS) python3 rsyslog
 	$(GO) run ./bench $(BENCH) build
 
 # Known vulnerabilities in what is used. It asks the Go vulnerability database.

@@ -64,7 +64,7 @@ func forged(n int) iter.Seq[journaltest.Entry] {
 					"_CMDLINE", "/usr/bin/"+name+" --serve", "_CAP_EFFECTIVE", "0", "_SELINUX_CONTEXT", "unconfined",
 					"_SYSTEMD_CGROUP", "/system.slice/"+name+".service", "_SYSTEMD_UNIT", name+".service",
 					"_SYSTEMD_SLICE", "system.slice", "_SYSTEMD_INVOCATION_ID", fmt.Sprintf("%032x", unit+100),
-					"_MACHINE_ID", strings.Repeat("3", 32), "_HOSTNAME", "bench",
+					"_MACHINE_ID", machine, "_HOSTNAME", "bench",
 					"_SOURCE_REALTIME_TIMESTAMP", fmt.Sprint(start.Add(at).UnixMicro()-5),
 				),
 			}) {

@@ -56,8 +56,9 @@ type Gap struct {
 	Machine string
 }
 
-// A Damage is a stretch of the journal in which there are entries that the
-// journal holds but that cannot be read.
+// A Damage is a stretch in the middle of the journal, what is before it being
+// there, of which entries cannot be read: they are damaged, or somebody has
+// deleted a file there.
 type Damage struct {
 	// After is the time of an entry that was read before them, Until that of one
 	// at their end or behind it. After is zero where it is not known.

@@ -34,6 +34,9 @@ func TestSieve(t *testing.T) {
 		{`match: {MESSAGE: {contains: a}, _UID: 0, PRIORITY: {at_most: 3}}`, journal.Sieve{test("_UID", journal.Equal, "0")}},
 		{`match: {MESSAGE: {contains: a, prefix: b}}`, journal.Sieve{test(m, journal.Prefix, "b")}},
 		{`match: [{_UID: 0}, {MESSAGE: {contains: a}}]`, journal.Sieve{test("_UID", journal.Equal, "0"), test(m, journal.Contains, "a")}},
+		// Rules pinned to a field: what the journal's index knows.
+		{`match: {_SYSTEMD_UNIT: shop.service, MESSAGE: {regex: 'order (\d+) has failed'}}`, journal.Sieve{test("_SYSTEMD_UNIT", journal.Equal, "shop.service")}},
+		{`match: {SYSLOG_IDENTIFIER: [a, b], MESSAGE: {prefix: x}}`, journal.Sieve{test("SYSLOG_IDENTIFIER", journal.Equal, "a"), test("SYSLOG_IDENTIFIER", journal.Equal, "b")}},
 		// What no bytes tell.
 		{`match: {PRIORITY: {at_most: 3}}`, nil},
 		{`match: {MESSAGE: {exists: true}}`, nil},

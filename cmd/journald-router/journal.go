@@ -58,7 +58,7 @@ func (p *process) gap(g journal.Gap) {
 
 func (p *process) damage(d journal.Damage) {
 	p.router.CountDamage(d)
-	p.log.Error("the journal is damaged: it holds entries that cannot be read, and were passed over",
+	p.log.Error("the journal is damaged, or a file is missing in its middle: entries could not be read, and were passed over",
 		"after", d.After.Format(time.RFC3339), "until", d.Until.Format(time.RFC3339), "entries", entries(d.Entries))
 }
 

@@ -21,7 +21,7 @@ import "C"
 // many entries were gone through, and reports those that are missing. The
 // cursor is that of the entry that the reader stands on.
 func (r *Reader) tally(cursor string) {
-	if r.c.lost != 0 || cursor == journal.Head {
+	if r.c.lost != 0 || r.c.indexed != 0 || cursor == journal.Head {
 		return
 	}
 	at := parseCursor(cursor)
@@ -122,6 +122,10 @@ func (r *Reader) walkBack() error {
 	cursor, err := r.Cursor()
 	if err != nil {
 		return err
+	}
+	if r.c.indexed != 0 { // the new handle has no matches, and all that is between
+		behind = 0
+		r.scan(cursor)
 	}
 	found, same, err := r.walk(cursor)
 	if err != nil {

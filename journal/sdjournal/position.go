@@ -1,6 +1,7 @@
 package sdjournal
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"strconv"
@@ -130,7 +131,7 @@ func (r *Reader) seekBoot() error {
 	if err != nil {
 		return err
 	}
-	if err := r.journal.AddMatch(sd.SD_JOURNAL_FIELD_BOOT_ID + "=" + boot); err != nil {
+	if err := r.setMatches(journal.Sieve{{Field: sd.SD_JOURNAL_FIELD_BOOT_ID, Op: journal.Equal, Text: boot}}); err != nil {
 		return err
 	}
 	if err := r.journal.SeekHead(); err != nil {
@@ -146,8 +147,7 @@ func (r *Reader) seekBoot() error {
 			return err
 		}
 	}
-	r.journal.FlushMatches() // it also forgets the position
-	if err := r.matchMachine(); err != nil {
+	if err := r.setMatches(nil); err != nil {
 		return err
 	}
 	if n == 0 {
@@ -322,6 +322,18 @@ func (p place) time() time.Time {
 		return time.Time{}
 	}
 	return time.UnixMicro(int64(p.realtime))
+}
+
+// compare is negative where the entry at p comes before that at q, as libsystemd
+// orders them (journal_file_compare_locations in systemd's journal-file.c).
+func (p place) compare(q place) int {
+	if p.source == q.source && p.seqnum != q.seqnum {
+		return cmp.Compare(p.seqnum, q.seqnum)
+	}
+	if p.boot == q.boot && p.monotonic != q.monotonic {
+		return cmp.Compare(p.monotonic, q.monotonic)
+	}
+	return cmp.Or(cmp.Compare(p.realtime, q.realtime), cmp.Compare(p.hash, q.hash))
 }
 
 // sameEntry says whether two cursors are of one entry in two files: journald

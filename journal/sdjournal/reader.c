@@ -481,6 +481,8 @@ int reader_next(struct reader *r) {
 			// While there is much to read nobody waits.
 			if (++r->calls % 1024 == 0 && (e = process_when_due(r)) < 0)
 				return e;
+			if (r->indexed && r->before)
+				return READER_PASSED; // Go is to look for the gap first
 			e = sd.next(r->journal);
 			if (damage(e)) // it may have left the entry, half way to the next
 				return r->cursor || (e = fall_back(r)) >= 0 ? READER_STUCK : e;
@@ -489,19 +491,22 @@ int reader_next(struct reader *r) {
 		}
 		r->moved = 0;
 		r->walked++;
+		r->scanned++;
 		r->cut_here = 0;
 		leave(r);
+		int sifting = r->sifting && !r->indexed;
 		int look = r->before != NULL;
 		e = 0;
-		if ((!r->sifting && !r->orphans) || look || r->last) {
+		if ((!sifting && !r->orphans) || look || r->last) {
 			e = sd.get_realtime_usec(r->journal, &r->realtime);
 			look = look || r->realtime == r->last;
 		}
 		if (e >= 0)
 			e = r->orphans ? is_orphan(r) : 1;
-		if (e > 0 && r->sifting)
+		if (e > 0 && sifting)
 			e = sift(r);
 		if (e > 0) {
+			r->wanted++;
 			empty(&r->kept);
 			e = sd.get_realtime_usec(r->journal, &r->realtime);
 			// Where no field is named, packing the entry shows that it can be read.

@@ -53,6 +53,9 @@ struct reader {
 	int sifting; // there are tests on some of them
 	int orphans; // only entries that bear no machine id are wanted
 
+	int indexed;              // the journal itself passes over what the sieve holds back
+	uint64_t scanned, wanted; // entries gone through, and returned, since Go has set these to 0
+
 	// CLOCK_MONOTONIC, in microseconds, of the last sd_journal_process, and of the
 	// last entry that wait has found.
 	uint64_t processed, found;

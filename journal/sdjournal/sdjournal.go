@@ -91,6 +91,13 @@ type Reader struct {
 	entry   entry
 	slab    slab
 
+	// What match.go goes by: the sieve is no longer that of the index in use; how
+	// many entries to scan before the index is thought of; where the judgement of
+	// its cost began.
+	sieveChanged bool
+	patience     uint64
+	judged       place
+
 	// The entry at the position to go on from is known to be gone, and Next has
 	// not reported it yet.
 	resumedAfterLost bool
@@ -188,6 +195,9 @@ func (r *Reader) Next() (journal.Entry, error) {
 	if r.ended {
 		return nil, journal.ErrEnd
 	}
+	if err := r.chooseWay(); err != nil {
+		return nil, fmt.Errorf("read journal: %w", err)
+	}
 	n := C.reader_next(r.c)
 	if r.processed != r.c.processed {
 		r.processed = r.c.processed
@@ -199,9 +209,14 @@ func (r *Reader) Next() (journal.Entry, error) {
 	case n < 0:
 		return nil, fmt.Errorf("read journal: %w", syscall.Errno(-n))
 	case n == 0 && r.options.Once:
-		r.ended = true
-		return nil, journal.ErrEnd
+		return nil, r.end()
+	case n == 0 && r.c.indexed != 0:
+		if err := r.endIndex(); err != nil {
+			return nil, fmt.Errorf("read journal: %w", err)
+		}
+		return nil, nil
 	case n == 0:
+		r.c.scanned, r.c.wanted = 0, 0
 		return nil, io.EOF
 	case n == C.READER_STUCK:
 		return nil, r.unstick()
@@ -209,6 +224,11 @@ func (r *Reader) Next() (journal.Entry, error) {
 		r.stuck = false
 		return nil, nil
 	default:
+		if past, err := r.pastEnd(); err != nil {
+			return nil, fmt.Errorf("read journal: %w", err)
+		} else if past {
+			return nil, r.end()
+		}
 		if err := r.look(); err != nil {
 			return nil, fmt.Errorf("read journal: %w", err)
 		}
@@ -269,6 +289,7 @@ func (r *Reader) Keep(fields []string, sieve journal.Sieve) {
 	if err := r.passKeep(); err != nil {
 		panic(err) // out of memory
 	}
+	r.sieveIsNew()
 }
 
 func (r *Reader) passKeep() error {
@@ -311,6 +332,9 @@ func (r *Reader) Wait(ctx context.Context) error {
 	for {
 		if err := ctx.Err(); err != nil {
 			return err
+		}
+		if r.c.indexed != 0 {
+			return nil // it has not come to the end yet
 		}
 		if err := r.reopenIfMoved(); err != nil {
 			return err
