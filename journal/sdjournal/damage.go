@@ -227,19 +227,18 @@ func (r *Reader) walkFromHead(cursor string) (later string, same bool, err error
 	}
 }
 
-// renew opens the journal anew. It stands nowhere then.
-func (r *Reader) renew() error {
-	fresh, err := openHandle(r.options)
-	if err != nil {
+// renew opens the journal anew. It stands nowhere then; after an error the reader
+// is of no more use. The old handle goes first: there may not be descriptors for
+// both.
+func (r *Reader) renew() (err error) {
+	r.journal.Close()
+	if r.journal, err = openHandle(r.options); err != nil {
 		return err
 	}
-	if n := C.reader_use(r.c, handle(fresh)); n < 0 {
-		fresh.Close()
+	if n := C.reader_use(r.c, handle(r.journal)); n < 0 {
 		return fmt.Errorf("watch its directories: %w", syscall.Errno(-n))
 	}
-	old := r.journal
-	r.journal = fresh
-	return errors.Join(r.matchMachine(), old.Close())
+	return r.matchMachine()
 }
 
 // nextAfter goes to the entry at the cursor, and on to the next one, whose cursor

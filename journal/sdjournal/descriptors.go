@@ -43,8 +43,15 @@ func (r *Reader) checkFilesIfChanged() error {
 	if slices.Equal(changed, r.changed) {
 		return nil
 	}
-	if err := r.checkFiles(); err != nil {
-		return fmt.Errorf("read journal: %w", err)
+	if n := C.reader_process(r.c); n < 0 { // opens what has come
+		return fmt.Errorf("look for new journal files: %w", syscall.Errno(-n))
+	}
+	missed, total, err := r.missedFile()
+	if err != nil {
+		return fmt.Errorf("read journal: %w", tooFew(total, err))
+	}
+	if missed != "" { // Open will find out why
+		return fmt.Errorf("read journal: %s is not being read", missed)
 	}
 	r.changed = changed
 	return nil
@@ -62,37 +69,39 @@ func changes(dirs []directory) []time.Time {
 }
 
 // checkFiles returns ErrTooFewDescriptors if a file of the journal is not open for
-// want of a descriptor.
+// want of a descriptor. The reader stands nowhere yet.
 func (r *Reader) checkFiles() error {
-	// What has come just now is opened by process. A second look is for what comes
-	// between the process and the look.
-	for range 2 {
-		missing, total, err := r.closedFiles()
-		if err != nil {
+	for attempt := 0; ; attempt++ {
+		missed, total, err := r.missedFile()
+		if err != nil || missed == "" {
 			return tooFew(total, err)
 		}
-		if len(missing) == 0 {
-			return nil
+		// It may have come just now, or there may be descriptors again.
+		if attempt == 2 {
+			return tooFew(total, syscall.EMFILE)
 		}
-		if n := C.reader_process(r.c); n < 0 {
-			return syscall.Errno(-n)
+		if err := r.renew(); err != nil {
+			return tooFew(total, err)
 		}
 	}
-	missing, total, err := r.closedFiles()
-	for _, path := range missing {
-		if err != nil {
-			break
-		}
-		// Of itself libsystemd may refuse it, which is damage.
-		var alone *sd.Journal
-		if alone, err = sd.NewJournalFromFiles(path); err == nil {
+}
+
+// missedFile returns a file of the journal that is not open, but could be, and
+// how many files there are in all.
+func (r *Reader) missedFile() (missed string, total int, err error) {
+	closed, total, err := r.closedFiles()
+	for _, path := range closed {
+		alone, err := sd.NewJournalFromFiles(path)
+		if err == nil {
 			alone.Close()
-			err = syscall.EMFILE // there are some now, but there were none
-		} else if !lacksDescriptors(err) {
-			err = nil
+			return path, total, nil
 		}
+		if lacksDescriptors(err) {
+			return "", total, err
+		}
+		// Of itself libsystemd refuses it: it is damaged.
 	}
-	return tooFew(total, err)
+	return "", total, err
 }
 
 // closedFiles lists the readable files of the journal that are not open, and

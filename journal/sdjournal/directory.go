@@ -252,9 +252,6 @@ func (r *Reader) reopen() error {
 		err = fresh.seek()
 	}
 	if err == nil {
-		err = fresh.checkFiles()
-	}
-	if err == nil {
 		r.tally(cursor)
 		r.journal, fresh.journal = fresh.journal, r.journal
 		r.c, fresh.c = fresh.c, r.c

@@ -124,9 +124,6 @@ func Open(o Options) (*Reader, error) {
 	if err == nil {
 		err = r.position()
 	}
-	if err == nil {
-		err = r.checkFiles()
-	}
 	if err != nil {
 		r.Close()
 		return nil, fmt.Errorf("open journal: %w", tooFew(0, err))
@@ -161,7 +158,10 @@ func (r *Reader) open() (err error) {
 		return fmt.Errorf("watch its directories: %w", watchError(syscall.Errno(-n)))
 	}
 	r.c.orphans = flag(r.options.Machine == NoMachine)
-	return r.passKeep()
+	if err := r.passKeep(); err != nil {
+		return err
+	}
+	return r.checkFiles()
 }
 
 func openHandle(o Options) (*sd.Journal, error) {
