@@ -126,6 +126,7 @@ func (p *process) serve(ctx context.Context) error {
 		if listener, err = monitor.Listen(p.config.HTTP); err != nil {
 			return err
 		}
+		p.log.Info("showing metrics and health", "http", listener.Addr().String())
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	var wg sync.WaitGroup
@@ -168,7 +169,6 @@ func (p *process) control(ctx context.Context) {
 
 // monitor shows metrics and health.
 func (p *process) monitor(ctx context.Context, l net.Listener) {
-	p.log.Info("showing metrics and health", "http", l.Addr().String())
 	if err := monitor.Serve(ctx, l, p.router.Snapshot); err != nil {
 		p.log.Error("metrics and health are not shown any more", "err", err)
 	}
