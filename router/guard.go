@@ -3,6 +3,7 @@ package router
 import (
 	"fmt"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -104,17 +105,16 @@ func (g *Guard) Own(r journal.Record) bool {
 		return g.invocations[string(id)]
 	}
 	pid, ok := r.Get(journal.FieldPID)
-	if !ok || !is(r, "_BOOT_ID", g.boot) || !is(r, "_MACHINE_ID", g.machine) {
-		return false
-	}
+	return ok && g.ran(string(pid), r.Time()) && is(r, "_BOOT_ID", g.boot) && is(r, "_MACHINE_ID", g.machine)
+}
+
+// ran tells whether the pid was one of the program's own at that time.
+func (g *Guard) ran(pid string, at time.Time) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	for _, p := range g.processes {
-		if p.pid == string(pid) && !r.Time().Before(p.start.Add(-late)) && (p.stop.IsZero() || r.Time().Before(p.stop.Add(late))) {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(g.processes, func(p process) bool {
+		return p.pid == pid && !at.Before(p.start.Add(-late)) && (p.stop.IsZero() || at.Before(p.stop.Add(late)))
+	})
 }
 
 // is compares a field with a value, where that could be found out.

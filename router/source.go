@@ -18,7 +18,8 @@ const (
 	batchEntries = 5000
 	batchBytes   = 4 << 20
 	batchScanned = 100_000
-	passedOver   = 4096 // what a Next counts for that held back as many, or fewer
+	batchTime    = 50 * time.Millisecond // from the first match: the workers are to have something to do
+	passedOver   = 4096                  // what a Next counts for that held back as many, or fewer
 )
 
 // saveEvery is how often a position that moved without a match is saved.
@@ -186,7 +187,11 @@ func (s *stream) batch() (batch []spool.Routed, err error) {
 		s.matcher = routes.Rules.Matcher()
 	}
 	size := 0
+	var began time.Time // when the batch got its first entry
 	for scanned := 0; scanned < batchScanned && len(batch) < batchEntries && size < batchBytes; scanned++ {
+		if len(batch) > 0 && time.Since(began) >= batchTime {
+			return batch, nil
+		}
 		e, err := s.reader.Next()
 		if err != nil {
 			return batch, err
@@ -207,6 +212,9 @@ func (s *stream) batch() (batch []spool.Routed, err error) {
 		}
 		if s.Guard != nil && s.Guard.Own(record) {
 			continue
+		}
+		if len(batch) == 0 {
+			began = time.Now()
 		}
 		batch = append(batch, spool.Routed{Record: record, To: targets(s.matches)})
 		size += len(record.Packed())

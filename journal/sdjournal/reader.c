@@ -358,12 +358,13 @@ static int put_field(const struct reader *r, struct buffer *b, const char *data,
 	return 1;
 }
 
-// named returns the wanted field that the data is of, or NULL.
-static const struct name *named(const struct reader *r, const char *data, size_t size) {
+// named returns the wanted field that the data is of, or NULL; with tested only if
+// there are tests on it.
+static inline const struct name *named(const struct reader *r, const char *data, size_t size, int tested) {
 	if (size < 2)
 		return NULL;
 	for (const struct name *n = r->starting[start(data)]; n; n = n->next)
-		if (size > n->len && data[n->len] == '=' && memcmp(data, n->text, n->len) == 0)
+		if (size > n->len && data[n->len] == '=' && (!tested || n->sieve) && memcmp(data, n->text, n->len) == 0)
 			return n;
 	return NULL;
 }
@@ -387,8 +388,8 @@ static int sift(struct reader *r) {
 
 	sd.restart_data(r->journal);
 	while ((e = field(r, &data, &size)) > 0) {
-		const struct name *n = named(r, data, size);
-		if (!n || !n->sieve)
+		const struct name *n = named(r, data, size, 1);
+		if (!n)
 			continue;
 		size_t len = size - n->len - 1;
 		if (len > r->limit || sieve_passes(n->sieve, (const char *)data + n->len + 1, len)) // rules see the mark of a cut
@@ -453,7 +454,7 @@ static int copy(struct reader *r, int wanted, int whole) {
 		int shortened = 0;
 		if (whole && (shortened = put_field(r, &r->record, data, size, 0)) < 0)
 			return shortened;
-		const struct name *n = wanted ? named(r, data, size) : NULL;
+		const struct name *n = wanted ? named(r, data, size, 0) : NULL;
 		if (n && ((e = put32(&r->kept, n - r->names)) < 0 || (shortened = e = put_field(r, &r->kept, data, size, n->len + 1)) < 0))
 			return e;
 		cut += shortened;
