@@ -238,7 +238,7 @@ func (r *Reader) renew() (err error) {
 	if n := C.reader_use(r.c, handle(r.journal)); n < 0 {
 		return fmt.Errorf("watch its directories: %w", syscall.Errno(-n))
 	}
-	return r.matchMachine()
+	return r.narrow()
 }
 
 // nextAfter goes to the entry at the cursor, and on to the next one, whose cursor

@@ -4,6 +4,8 @@ import (
 	"encoding/hex"
 	"fmt"
 	"strings"
+
+	sd "github.com/coreos/go-systemd/v22/sdjournal"
 )
 
 const fieldMachineID = "_MACHINE_ID"
@@ -19,18 +21,26 @@ func isMachineID(id string) bool {
 	return err == nil && len(id) == 32 && id == strings.ToLower(id)
 }
 
-// matched says whether the journal's index passes over other machines' entries.
+// matched says whether the journal's index passes over entries of other machines or
+// boots.
 func (r *Reader) matched() bool {
-	return r.options.Machine != "" && r.options.Machine != NoMachine
+	return r.bootIDs != nil || r.options.Machine != "" && r.options.Machine != NoMachine
 }
 
-// matchMachine narrows what the handle gives down to the entries of one machine,
-// in conjunction with other matches on other fields. It forgets the position.
-func (r *Reader) matchMachine() error {
-	if !r.matched() {
-		return nil
+// narrow has the handle give only the entries of one machine, or of some boots, in
+// conjunction with other matches on other fields. It forgets the position.
+func (r *Reader) narrow() error {
+	if r.options.Machine != "" && r.options.Machine != NoMachine {
+		if err := r.journal.AddMatch(fieldMachineID + "=" + r.options.Machine); err != nil {
+			return err
+		}
 	}
-	return r.journal.AddMatch(fieldMachineID + "=" + r.options.Machine)
+	for _, id := range r.bootIDs {
+		if err := r.journal.AddMatch(sd.SD_JOURNAL_FIELD_BOOT_ID + "=" + id); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // machineIDs returns the ids that are in the journal's index. It leaves the

@@ -51,11 +51,11 @@ func isField(name string) bool {
 }
 
 // setMatches has the journal show only entries for which one of the tests, all
-// Equal, holds; without tests all of them: of the one machine, if Options.Machine
-// names one. It forgets the position.
+// Equal, holds; without tests all of them: of the machine and the boots that are
+// to be read. It forgets the position.
 func (r *Reader) setMatches(tests journal.Sieve) error {
 	r.journal.FlushMatches()
-	if err := r.matchMachine(); err != nil {
+	if err := r.narrow(); err != nil {
 		return err
 	}
 	if r.matched() && len(tests) > 0 {
@@ -295,7 +295,7 @@ func (r *Reader) tail() (last, beforeLast string, err error) {
 // pastEnd says whether the index has led beyond the entry to end at, which need
 // not be in it.
 func (r *Reader) pastEnd() (bool, error) {
-	if r.c.indexed == 0 || !r.options.Once || uint64(r.c.realtime) < r.lastTime {
+	if r.c.indexed == 0 || !r.options.Once || r.boots == earlierBoots || uint64(r.c.realtime) < r.lastTime {
 		return false, nil
 	}
 	cursor, err := r.Cursor()

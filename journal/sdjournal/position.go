@@ -22,6 +22,9 @@ import "C"
 // position goes to where reading starts: the journal then stands on the entry
 // before the first one to be read.
 func (r *Reader) position() error {
+	if err := r.chooseBoots(); err != nil {
+		return err
+	}
 	if r.options.Once {
 		if err := r.findLast(); err != nil {
 			return err
@@ -30,7 +33,7 @@ func (r *Reader) position() error {
 	if err := r.seek(); err != nil {
 		return err
 	}
-	if !r.options.Once || r.ended || r.c.moved != 0 {
+	if !r.options.Once || r.ended || r.c.moved != 0 || r.boots == earlierBoots {
 		return nil
 	}
 	cursor, err := r.cursor()
@@ -123,34 +126,31 @@ func (r *Reader) seekTime(t time.Time) error {
 	return r.stepBack()
 }
 
+// seekStart goes to where the running boot is to be read from, its earlier ones
+// having been read.
+func (r *Reader) seekStart() error {
+	if t, ok := r.options.Start.Time(time.Now()); ok && r.options.After == "" {
+		return r.journal.SeekRealtimeUsec(uint64(max(t.UnixMicro(), 0)))
+	}
+	return r.journal.SeekHead()
+}
+
 // seekBoot goes to before the first entry of the running boot, found by the
 // journal's index: neither clock tells boots apart once it was set back. Where
 // there is no entry of this boot yet, all are older, and it goes to the tail.
 func (r *Reader) seekBoot() error {
+	if r.boots == earlierBoots { // which are not wanted
+		return r.seekTail()
+	}
 	boot, err := r.journal.GetBootID()
 	if err != nil {
 		return err
 	}
-	if err := r.setMatches(journal.Sieve{{Field: sd.SD_JOURNAL_FIELD_BOOT_ID, Op: journal.Equal, Text: boot}}); err != nil {
-		return err
-	}
-	if err := r.journal.SeekHead(); err != nil {
-		return err
-	}
-	n, err := r.journal.Next()
+	first, err := r.firstOf(boot)
 	if err != nil {
 		return err
 	}
-	var first string
-	if n > 0 {
-		if first, err = r.journal.GetCursor(); err != nil {
-			return err
-		}
-	}
-	if err := r.setMatches(nil); err != nil {
-		return err
-	}
-	if n == 0 {
+	if first == "" {
 		return r.seekTail()
 	}
 	if _, err := r.seekCursor(first); err != nil {
@@ -251,7 +251,7 @@ func (r *Reader) isGone(cursor string) (bool, error) {
 		there, err = r.isAt(cursor)
 	}
 	if r.matched() {
-		err = errors.Join(err, r.matchMachine())
+		err = errors.Join(err, r.setMatches(nil))
 	}
 	return !there, err
 }

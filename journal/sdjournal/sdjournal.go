@@ -90,6 +90,8 @@ type Reader struct {
 	sieve   journal.Sieve
 	entry   entry
 	slab    slab
+	boots   boots
+	bootIDs []string // of them; nil: all
 
 	// What match.go goes by: the sieve is no longer that of the index in use; how
 	// many entries to scan before the index is thought of; where the judgement of
@@ -149,7 +151,7 @@ func (r *Reader) open() (err error) {
 	if r.journal, err = openHandle(r.options); err != nil {
 		return err
 	}
-	if err := r.matchMachine(); err != nil {
+	if err := r.narrow(); err != nil {
 		return err
 	}
 	var n C.int
@@ -208,7 +210,16 @@ func (r *Reader) Next() (journal.Entry, error) {
 	switch {
 	case n < 0:
 		return nil, fmt.Errorf("read journal: %w", syscall.Errno(-n))
-	case n == 0 && r.options.Once:
+	case n == 0 && r.boots == earlierBoots && r.c.indexed == 0:
+		if more, err := r.nextBoot(); err != nil {
+			return nil, fmt.Errorf("read journal: %w", err)
+		} else if more {
+			return nil, nil
+		} else if r.options.Once {
+			return nil, r.end()
+		}
+		return nil, io.EOF
+	case n == 0 && r.options.Once && r.boots != earlierBoots:
 		return nil, r.end()
 	case n == 0 && r.c.indexed != 0:
 		if err := r.endIndex(); err != nil {
@@ -252,7 +263,7 @@ func (r *Reader) look() error {
 			return err
 		}
 	}
-	if r.options.Once && uint64(r.c.realtime) == r.lastTime {
+	if r.options.Once && uint64(r.c.realtime) == r.lastTime && r.boots != earlierBoots {
 		r.ended = r.journal.TestCursor(r.last) == nil
 	}
 	return nil
@@ -342,7 +353,11 @@ func (r *Reader) Wait(ctx context.Context) error {
 		if err := r.checkFilesIfChanged(); err != nil {
 			return err
 		}
-		if n, err := waitFor([]*C.struct_reader{r.c}, time.Second, stop); n > 0 || err != nil {
+		d := time.Second
+		if r.boots == earlierBoots {
+			d = 100 * time.Millisecond // Next looks for the running one
+		}
+		if n, err := waitFor([]*C.struct_reader{r.c}, d, stop); n > 0 || err != nil || r.boots == earlierBoots {
 			return err
 		}
 	}

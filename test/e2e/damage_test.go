@@ -83,7 +83,7 @@ func TestDamagedJournal(t *testing.T) {
 
 	p.startReady()
 	waitFor(t, "the good entries", func() bool { return len(hook.received()) >= len(want) })
-	waitFor(t, "the loss to be told of", func() bool { return p.says("cannot be read") > 0 })
+	waitFor(t, "the loss to be told of", func() bool { return p.says("could not be read") > 0 })
 	p.stop()
 	j.Print("WANT: 30")
 	j.Sync()
@@ -93,7 +93,7 @@ func TestDamagedJournal(t *testing.T) {
 	if d := cmp.Diff(append(want, "30"), hook.received()); d != "" {
 		t.Errorf("delivered (-want +got):\n%s", d)
 	}
-	if n := p.says("cannot be read"); n != 1 || p.says("entries=3") != 1 {
+	if n := p.says("could not be read"); n != 1 || p.says("entries=3") != 1 {
 		t.Errorf("damage was told of %d times; want once, of 3 entries", n)
 	}
 	if p.says("deleted before") > 0 || p.says("reading the journal failed") > 0 {
