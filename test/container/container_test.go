@@ -201,6 +201,11 @@ func testStream(t *testing.T, m *machine) {
 		m.run(t, "systemctl", "restart", "systemd-journald")
 		m.waitMore(t, "#growth", 20)
 		m.run(t, "journalctl", "--rotate")
+		// The journal moves to /run, and what was logged there is copied back to /var.
+		m.waitMore(t, "#growth", 20)
+		m.run(t, "journalctl", "--relinquish-var")
+		m.waitMore(t, "#growth", 20)
+		m.run(t, "journalctl", "--flush")
 	}
 	// Killed, then shut down, with deliveries that wait for a dead destination.
 	m.run(t, "systemctl", "stop", "fakeslack")
