@@ -168,8 +168,8 @@ func (r *Router) Snapshot() Snapshot {
 	if routes == nil {
 		routes = &r.first
 	}
-	queues := make(map[string]spool.QueueStatus)
-	for _, q := range r.Spool.Queues() {
+	all, queues := r.Spool.Queues(), make(map[string]spool.QueueStatus)
+	for _, q := range all {
 		queues[q.Action] = q
 	}
 	for _, a := range routes.Actions {
@@ -178,7 +178,7 @@ func (r *Router) Snapshot() Snapshot {
 		s.Actions = append(s.Actions, one.withQueue(queues[a.Name]))
 		delete(queues, a.Name)
 	}
-	for _, q := range r.Spool.Queues() {
+	for _, q := range all {
 		if _, left := queues[q.Action]; left && q.Queued > 0 {
 			s.Actions = append(s.Actions, ActionSnapshot{Name: q.Action}.withQueue(q))
 		}

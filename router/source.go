@@ -129,9 +129,7 @@ func (s *stream) run(ctx context.Context) (err error) {
 		s.step.begin("reading the journal", readLimit)
 		s.figures.to(Reading, "")
 		batch, end := s.batch()
-		// Where the reader stands after an error is not known.
-		failed := end != nil && end != io.EOF && end != journal.ErrEnd
-		due := s.dirty && !failed && (end == journal.ErrEnd || time.Since(s.saved) >= saveEvery)
+		due := s.dirty && stands(end) && (end == journal.ErrEnd || time.Since(s.saved) >= saveEvery)
 		if len(batch) > 0 || due {
 			if err := s.commit(ctx, batch, end); err != nil {
 				return err
@@ -241,6 +239,10 @@ func (s *stream) savePosition() error {
 	return s.Spool.Append(s.Source, position, nil)
 }
 
+// stands tells whether it is known where the reader stands after what ended a
+// batch: after an error it is not.
+func stands(end error) bool { return end == nil || end == io.EOF || end == journal.ErrEnd }
+
 // position is where reading is to go on after the batch. After an error of the
 // reader it may stand on the entry that it could not read, which must not be
 // passed over; and libsystemd forgets where it stands when it drops a damaged
@@ -248,7 +250,7 @@ func (s *stream) savePosition() error {
 // reader does not know better: of one that was put together the cursor is that
 // of its beginning.
 func (s *stream) position(batch []spool.Routed, end error) (position string, err error) {
-	if end == nil || end == io.EOF || end == journal.ErrEnd {
+	if stands(end) {
 		if position, err = s.reader.Cursor(); err == nil || len(batch) == 0 {
 			return position, err
 		}

@@ -26,7 +26,7 @@ import (
 
 // DefaultMaxBytes is the size of the longest line that is put together, unless
 // Options says otherwise.
-const DefaultMaxBytes = 16 << 20
+const DefaultMaxBytes = journal.DefaultMaxFieldBytes
 
 const (
 	// patience is how much later than the part before it a part can be.

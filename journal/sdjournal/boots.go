@@ -49,15 +49,15 @@ func (r *Reader) chooseBoots() error {
 	case parseCursor(last).boot == running && (after.boot == "" || parseCursor(first).compare(after) > 0):
 		return nil
 	case first != "" && r.options.After == "" && r.options.Start == journal.End:
-		return r.read(runningBoot)
+		return r.read(runningBoot, running)
 	}
-	return r.read(earlierBoots)
+	return r.read(earlierBoots, running)
 }
 
 // passEarlier has earlier boots' entries passed over where there are any after the
 // position, which is in the running boot: they were read before it.
 func (r *Reader) passEarlier(running string) error {
-	if err := r.read(earlierBoots); err != nil {
+	if err := r.read(earlierBoots, running); err != nil {
 		return err
 	}
 	if len(r.bootIDs) > 0 {
@@ -66,18 +66,14 @@ func (r *Reader) passEarlier(running string) error {
 			return err
 		}
 		if found {
-			return r.read(runningBoot)
+			return r.read(runningBoot, running)
 		}
 	}
-	return r.read(allBoots)
+	return r.read(allBoots, running)
 }
 
 // read narrows the handle down to these boots. It forgets the position.
-func (r *Reader) read(which boots) error {
-	running, err := r.journal.GetBootID()
-	if err != nil {
-		return err
-	}
+func (r *Reader) read(which boots, running string) error {
 	r.boots, r.bootIDs = which, nil
 	switch which {
 	case runningBoot:
@@ -137,7 +133,7 @@ func (r *Reader) nextBoot() (bool, error) {
 	case first == "":
 		return false, r.resume(cursor)
 	}
-	if err := r.read(runningBoot); err != nil {
+	if err := r.read(runningBoot, running); err != nil {
 		return false, err
 	}
 	if r.options.Once {

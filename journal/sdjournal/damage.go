@@ -32,7 +32,7 @@ func (r *Reader) tally(cursor string) {
 // tallyUpTo is tally for the entry that the reader stood on so many entries ago.
 func (r *Reader) tallyUpTo(at place, ago uint64) {
 	from, walked, missing := r.counted, uint64(r.c.walked)-ago, uint64(r.c.damaged)
-	if from.source != "" && from.source == at.source && at.seqnum > from.seqnum && at.seqnum-from.seqnum > walked && !r.matched() && !r.refused() {
+	if from.numberedWith(at) && at.seqnum > from.seqnum && at.seqnum-from.seqnum > walked && !r.matched() && !r.refused() {
 		missing += at.seqnum - from.seqnum - walked
 	}
 	if missing == 0 {
@@ -265,7 +265,7 @@ func (r *Reader) here() (place, error) {
 // after says which of two entries is the later one: by their numbers where one
 // journald gave them, else by the clock.
 func (p place) after(q place) bool {
-	if p.source != "" && p.source == q.source {
+	if p.numberedWith(q) {
 		return p.seqnum > q.seqnum
 	}
 	return p.realtime > q.realtime

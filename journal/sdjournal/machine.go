@@ -8,7 +8,7 @@ import (
 	sd "github.com/coreos/go-systemd/v22/sdjournal"
 )
 
-const fieldMachineID = "_MACHINE_ID"
+const fieldMachineID = sd.SD_JOURNAL_FIELD_MACHINE_ID
 
 // NoMachine stands for the entries that bear no machine id: somebody has made
 // them by hand.
@@ -21,16 +21,19 @@ func isMachineID(id string) bool {
 	return err == nil && len(id) == 32 && id == strings.ToLower(id)
 }
 
+// ofOneMachine says whether the entries of a machine with an id are wanted, and no others.
+func (o Options) ofOneMachine() bool { return o.Machine != "" && o.Machine != NoMachine }
+
 // matched says whether the journal's index passes over entries of other machines or
 // boots.
 func (r *Reader) matched() bool {
-	return r.bootIDs != nil || r.options.Machine != "" && r.options.Machine != NoMachine
+	return r.bootIDs != nil || r.options.ofOneMachine()
 }
 
 // narrow has the handle give only the entries of one machine, or of some boots, in
 // conjunction with other matches on other fields. It forgets the position.
 func (r *Reader) narrow() error {
-	if r.options.Machine != "" && r.options.Machine != NoMachine {
+	if r.options.ofOneMachine() {
 		if err := r.journal.AddMatch(fieldMachineID + "=" + r.options.Machine); err != nil {
 			return err
 		}

@@ -324,6 +324,9 @@ func (p place) time() time.Time {
 	return time.UnixMicro(int64(p.realtime))
 }
 
+// numberedWith says whether one journald numbered both.
+func (p place) numberedWith(q place) bool { return p.source != "" && p.source == q.source }
+
 // compare is negative where the entry at p comes before that at q, as libsystemd
 // orders them (journal_file_compare_locations in systemd's journal-file.c).
 func (p place) compare(q place) int {
@@ -365,7 +368,7 @@ func (r *Reader) lookForGap(before string) error {
 	behind := uint64(r.c.before_behind)
 	r.tallyUpTo(p, behind+1)
 	var missing uint64
-	if p.source != "" && p.source == q.source && q.seqnum > p.seqnum+behind && (!r.matched() || q.seqnum == p.seqnum+behind+1) {
+	if p.numberedWith(q) && q.seqnum > p.seqnum+behind && (!r.matched() || q.seqnum == p.seqnum+behind+1) {
 		if missing = q.seqnum - p.seqnum - behind - 1; missing == 0 {
 			return nil
 		}

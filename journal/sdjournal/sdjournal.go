@@ -210,25 +210,8 @@ func (r *Reader) Next() (journal.Entry, error) {
 	switch {
 	case n < 0:
 		return nil, fmt.Errorf("read journal: %w", syscall.Errno(-n))
-	case n == 0 && r.boots == earlierBoots && r.c.indexed == 0:
-		if more, err := r.nextBoot(); err != nil {
-			return nil, fmt.Errorf("read journal: %w", err)
-		} else if more {
-			return nil, nil
-		} else if r.options.Once {
-			return nil, r.end()
-		}
-		return nil, io.EOF
-	case n == 0 && r.options.Once && r.boots != earlierBoots:
-		return nil, r.end()
-	case n == 0 && r.c.indexed != 0:
-		if err := r.endIndex(); err != nil {
-			return nil, fmt.Errorf("read journal: %w", err)
-		}
-		return nil, nil
 	case n == 0:
-		r.c.scanned, r.c.wanted = 0, 0
-		return nil, io.EOF
+		return nil, r.noNext()
 	case n == C.READER_STUCK:
 		return nil, r.unstick()
 	case n == C.READER_PASSED:
@@ -250,6 +233,31 @@ func (r *Reader) Next() (journal.Entry, error) {
 		r.tellOfCuts()
 		return &r.entry, nil
 	}
+}
+
+// noNext is called where the handle has no next entry. It returns nil where that is
+// not the end: of the index, or of the earlier boots.
+func (r *Reader) noNext() error {
+	switch {
+	case r.c.indexed != 0 && (r.boots == earlierBoots || !r.options.Once):
+		if err := r.endIndex(); err != nil {
+			return fmt.Errorf("read journal: %w", err)
+		}
+		return nil
+	case r.boots == earlierBoots:
+		more, err := r.nextBoot()
+		if err != nil {
+			return fmt.Errorf("read journal: %w", err)
+		}
+		if more {
+			return nil
+		}
+	}
+	if r.options.Once {
+		return r.end()
+	}
+	r.c.scanned, r.c.wanted = 0, 0
+	return io.EOF
 }
 
 // look sees to what an entry tells beside what is in it: that there is a gap

@@ -112,7 +112,7 @@ func TestRotationsWhileADestinationIsDown(t *testing.T) {
 		}
 		j.Print(fmt.Sprintf("Y: %d", i))
 		j.Rotate()
-		if i%5 != 4 { // it takes the program half a second to see a new file
+		if i%5 != 4 { // every fifth will do
 			continue
 		}
 		p.waitFor("what was logged before the rotation", func() bool { return len(y.received()) > i })
