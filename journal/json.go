@@ -1,6 +1,7 @@
 package journal
 
 import (
+	"encoding/binary"
 	"encoding/json"
 	"strconv"
 	"time"
@@ -25,17 +26,28 @@ func (r Record) AppendJSON(b []byte) []byte {
 	b = strconv.AppendInt(b, int64(r.Monotonic()/time.Microsecond), 10)
 	b = append(b, '"')
 	var room [32]group
-	for _, f := range r.grouped(room[:0]) {
+	groups := r.grouped(room[:0])
+	for i := range groups {
+		g := &groups[i]
+		name, value := g.field[:g.name], g.field[min(g.name+1, len(g.field)):]
+		if g.more == nil && plain(g.field) { // the name and the value in one go
+			b = append(b, ',', '"')
+			b = append(b, name...)
+			b = append(b, '"', ':', '"')
+			b = append(b, value...)
+			b = append(b, '"')
+			continue
+		}
 		b = append(b, ',')
-		b = appendJSONName(b, f.name)
+		b = appendJSONName(b, name)
 		b = append(b, ':')
-		if len(f.more) == 0 {
-			b = AppendJSONValue(b, f.value)
+		if g.more == nil {
+			b = AppendJSONValue(b, value)
 			continue
 		}
 		b = append(b, '[')
-		b = AppendJSONValue(b, f.value)
-		for _, v := range f.more {
+		b = AppendJSONValue(b, value)
+		for _, v := range g.more {
 			b = append(b, ',')
 			b = AppendJSONValue(b, v)
 		}
@@ -49,28 +61,37 @@ func (r Record) MarshalJSON() ([]byte, error) { return r.AppendJSON(nil), nil }
 
 var _ json.Marshaler = Record{}
 
+// group is a field with all its values.
 type group struct {
-	name, value []byte
-	more        [][]byte
+	field []byte   // NAME=value, the first one
+	name  int      // length of the name
+	more  [][]byte // other values
 }
 
 // grouped puts the values of a repeated field together, in the order of first
 // appearance, behind groups. Entries have some twenty fields: a scan beats a map.
 func (r Record) grouped(groups []group) []group {
+	if len(r.packed) == 0 {
+		return groups
+	}
+	_, rest := chunk(r.packed[timesLen:])
 	var seen uint64 // bits of the names so far: most names need not be looked for
 next:
-	for name, value := range r.Fields() {
+	for len(rest) > 0 {
+		var field []byte
+		field, rest = chunk(rest)
+		name, value, _ := cut(field)
 		bit := uint64(1) << (nameHash(name) % 64)
 		if seen&bit != 0 {
 			for i := range groups {
-				if string(groups[i].name) == string(name) {
-					groups[i].more = append(groups[i].more, value)
+				if g := &groups[i]; string(g.field[:g.name]) == string(name) {
+					g.more = append(g.more, value)
 					continue next
 				}
 			}
 		}
 		seen |= bit
-		groups = append(groups, group{name: name, value: value})
+		groups = append(groups, group{field: field, name: len(name)})
 	}
 	return groups
 }
@@ -127,23 +148,37 @@ func AppendJSONValue(b, value []byte) []byte {
 	return append(b, '"')
 }
 
-// plain tells whether value is its own JSON string, as almost all are.
+// plain tells whether value is its own JSON string, as almost all are: printable
+// ASCII, less what JSON escapes. It looks at eight bytes at a time, the last of
+// them perhaps twice.
 func plain(value []byte) bool {
-	for _, c := range value {
-		if !plainBytes[c] {
+	if len(value) < 8 {
+		for _, c := range value {
+			if c < ' ' || c >= 0x7f || c == '"' || c == '\\' {
+				return false
+			}
+		}
+		return true
+	}
+	for last := len(value) - 8; ; {
+		if !plainWord(binary.LittleEndian.Uint64(value)) {
 			return false
 		}
+		if last == 0 {
+			return true
+		}
+		step := min(8, last)
+		value, last = value[step:], last-step
 	}
-	return true
 }
 
-// plainBytes are the printable ones of ASCII, less those that JSON escapes.
-var plainBytes = func() (plain [256]bool) {
-	for c := byte(' '); c < 0x7f; c++ {
-		plain[c] = c != '"' && c != '\\'
-	}
-	return plain
-}()
+// plainWord is plain for eight bytes: each term has the high bit of a byte set that
+// is not, and perhaps of others if there is one.
+func plainWord(w uint64) bool {
+	const ones, high = 0x0101010101010101, 0x8080808080808080
+	quote, backslash := w^ones*'"', w^ones*'\\'
+	return (w|(w+ones)|(w-ones*' ')|(quote-ones)|(backslash-ones))&high == 0
+}
 
 // printable is systemd's utf8_is_printable (src/basic/utf8.c): valid UTF-8, no
 // control characters of the C0 and C1 ranges but tab and newline, and none of
