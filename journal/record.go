@@ -137,22 +137,44 @@ func cut(f []byte) (name, value []byte, ok bool) {
 
 // Get returns the first value of a field.
 func (r Record) Get(field string) (value []byte, ok bool) {
-	for name, value := range r.Fields() {
-		if string(name) == field {
+	return r.GetNth(field, 0)
+}
+
+// GetNth returns the field's value with that number, counted from 0.
+func (r Record) GetNth(field string, n int) (value []byte, ok bool) {
+	for value := range r.valuesOf(field) {
+		if n == 0 {
 			return value, true
 		}
+		n--
 	}
 	return nil, false
 }
 
 // Values implements Entry.
 func (r Record) Values(dst [][]byte, field string) [][]byte {
-	for name, value := range r.Fields() {
-		if string(name) == field {
-			dst = append(dst, value)
-		}
+	for value := range r.valuesOf(field) {
+		dst = append(dst, value)
 	}
 	return dst
+}
+
+// valuesOf yields the values of one field. It need not look for where the names of
+// the others end.
+func (r Record) valuesOf(field string) iter.Seq[[]byte] {
+	return func(yield func(value []byte) bool) {
+		if len(r.packed) == 0 {
+			return
+		}
+		_, rest := chunk(r.packed[timesLen:])
+		var f []byte
+		for n := len(field); len(rest) > 0; {
+			f, rest = chunk(rest)
+			if len(f) > n && f[n] == '=' && string(f[:n]) == field && !yield(f[n+1:]) {
+				return
+			}
+		}
+	}
 }
 
 // Record implements Entry: it returns r.

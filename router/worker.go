@@ -126,8 +126,8 @@ func (w *worker) more() bool {
 // it off before it came to any result.
 func (w *worker) try(batch []spool.Delivery, status spool.QueueStatus) (outcomes []spool.Outcome, wait time.Duration) {
 	outcomes = make([]spool.Outcome, len(batch))
-	var messages []action.Message
-	var sent []int // messages[i] is of batch[sent[i]]
+	messages := make([]action.Message, 0, len(batch))
+	sent := make([]int, 0, len(batch)) // messages[i] is of batch[sent[i]]
 	for i := range batch {
 		m, err := w.message(&batch[i])
 		if err != nil {

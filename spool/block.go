@@ -35,17 +35,8 @@ type Delivery struct {
 // Text is the part of MESSAGE that the rule left: MESSAGE less the prefix. It is
 // empty for an entry without a MESSAGE.
 func (d *Delivery) Text() string {
-	i := 0
-	for name, value := range d.Record.Fields() {
-		if string(name) != journal.FieldMessage {
-			continue
-		}
-		if i == d.Value {
-			return string(value[min(d.Strip, len(value)):])
-		}
-		i++
-	}
-	return ""
+	value, _ := d.Record.GetNth(journal.FieldMessage, d.Value)
+	return string(value[min(d.Strip, len(value)):])
 }
 
 // DeliveryID names a delivery for ever: 32 hexadecimal digits, a hash of the

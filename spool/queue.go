@@ -144,7 +144,7 @@ func (q *Queue) Peek(limit int) ([]Delivery, error) {
 	if state.Queued == 0 {
 		return nil, nil
 	}
-	var batch []Delivery
+	batch := make([]Delivery, 0, min(int64(limit), state.Queued))
 	size := 0
 	err := q.spool.db.View(func(tx *bolt.Tx) error {
 		bucket := tx.Bucket(bucketQueues).Bucket([]byte(q.action))
@@ -408,11 +408,20 @@ func (st *queueState) settled(d Delivery) {
 	if comparePlaces(d.at, st.Head) < 0 {
 		return // it has left the queue already
 	}
+	if d.at == st.Head && len(st.Marks) == 0 { // in order, as mostly
+		st.Head.Item++
+		st.leave(d)
+		return
+	}
 	m := st.marked(d.at)
 	if m.Settled {
 		return
 	}
 	m.Settled, m.Attempts = true, 0
+	st.leave(d)
+}
+
+func (st *queueState) leave(d Delivery) {
 	st.Queued--
 	st.Bytes -= int64(len(d.Record.Packed()))
 }
