@@ -100,7 +100,7 @@ func TestReaderErrorInALongLine(t *testing.T) {
 		d := new(destination)
 		r := newRig(t, newMemory(), d)
 		part := func(message, ending string) {
-			r.journal.add(journal.Field{Name: "_STREAM_ID", Value: []byte("s")}, journal.Field{Name: "MESSAGE", Value: []byte(message)},
+			r.journal.add(journal.Field{Name: "_STREAM_ID", Value: []byte(strings.Repeat("5", 32))}, journal.Field{Name: "MESSAGE", Value: []byte(message)},
 				journal.Field{Name: "_LINE_BREAK", Value: []byte(ending)})
 		}
 		part("X: lo", "line-max")

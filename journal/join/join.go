@@ -207,7 +207,7 @@ func (r *Reader) is(e journal.Entry, field, value string) bool {
 // stream is the id of the stream that the entry came by, or empty.
 func (r *Reader) stream(e journal.Entry) []byte {
 	r.values = e.Values(r.values[:0], fieldStreamID)
-	if len(r.values) != 1 {
+	if len(r.values) != 1 || !isStreamID(r.values[0]) {
 		return nil
 	}
 	return r.values[0]

@@ -17,7 +17,7 @@ const (
 // A part is an entry that may be one of a line.
 type part struct {
 	record  journal.Record
-	valid   bool // it has one message, one stream, and at most one process
+	valid   bool // it has one message, one stream's id, and at most one process
 	breaks  bool // the line goes on after it
 	message []byte
 	stream  []byte
@@ -44,9 +44,24 @@ func parsePart(record journal.Record) part {
 			endings++
 		}
 	}
-	p.valid = messages == 1 && streams == 1 && pids <= 1 && endings <= 1
+	p.valid = messages == 1 && streams == 1 && isStreamID(p.stream) && pids <= 1 && endings <= 1
 	p.breaks = string(p.ending) == lineMax
 	return p
+}
+
+// isStreamID tells whether it is an id as journald gives them (sd_id128_to_string(3)).
+// Who uploads a journal may write anything there, and the id becomes a word of the
+// position.
+func isStreamID(text []byte) bool {
+	if len(text) != 32 {
+		return false
+	}
+	for _, c := range text {
+		if (c < '0' || c > '9') && (c < 'a' || c > 'f') && (c < 'A' || c > 'F') {
+			return false
+		}
+	}
+	return true
 }
 
 // goesOn tells whether a line goes on after the part, that is to be waited for.

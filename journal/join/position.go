@@ -120,9 +120,8 @@ func (r *Reader) restore(open func(string, bool) (journal.Reader, error), p posi
 // restorePart adds the entry to the line that it is a part of, if it is one, and
 // tells whether the line has as many as are known of now.
 func (r *Reader) restorePart(inner journal.Reader, e journal.Entry, p position, lines []*line) (whole bool, err error) {
-	stream := string(r.stream(e))
 	for i, u := range p.lines {
-		if u.stream != stream || lines[i] != nil && lines[i].parts == u.parts {
+		if lines[i] != nil && lines[i].parts == u.parts || !r.is(e, fieldStreamID, u.stream) {
 			continue
 		}
 		if lines[i] == nil {

@@ -198,3 +198,43 @@ func TestNoPosition(t *testing.T) {
 		}
 	}
 }
+
+// TestForeignStream: what is no stream id is in no position, whoever has uploaded
+// it, and its entries come as they are.
+func TestForeignStream(t *testing.T) {
+	for _, stream := range []string{"", "a b", "a\n" + id("s"), id("s") + "\n", id("s") + " 1 1", id("s")[1:], id("s") + "0", strings.Repeat("g", 32)} {
+		p := new(tape)
+		p.part(noon, "t", "x")
+		for _, m := range []string{"a", "b"} {
+			p.add(noon, "_STREAM_ID", stream, "_PID", "1", "MESSAGE", m, "_LINE_BREAK", "line-max")
+		}
+		p.add(noon, "_STREAM_ID", stream, "_PID", "1", "MESSAGE", "c")
+		r := open(t, join.Options{Open: p.open})
+		check(t, []string{"a line-max", "b line-max", "c"}, messages(t, r))
+		position := cursor(t, r)
+		if want := "4 open 0 " + id("t") + " 1 1"; position != want {
+			t.Errorf("with the stream %q the position is %q, want %q", stream, position, want)
+		}
+		p.last(noon, "t", "y")
+		check(t, []string{"xy"}, messages(t, open(t, join.Options{Open: p.open, After: position})))
+	}
+
+	// By its digits it is one.
+	p := new(tape)
+	stream := strings.ToUpper(id("\xab"))
+	p.add(noon, "_STREAM_ID", stream, "MESSAGE", "a", "_LINE_BREAK", "line-max")
+	p.add(noon, "_STREAM_ID", stream, "MESSAGE", "b")
+	check(t, []string{"ab"}, messages(t, open(t, join.Options{Open: p.open})))
+}
+
+// TestForeignStreamSaved: a position from when any text was taken for a stream's
+// id is gone on from, and nothing is missing.
+func TestForeignStreamSaved(t *testing.T) {
+	p := new(tape)
+	for _, m := range []string{"a", "b", "c"} {
+		p.add(noon, "_STREAM_ID", "x", "_PID", "1", "MESSAGE", m, "_LINE_BREAK", "line-max")
+		p.last(noon, "t", "between "+m)
+	}
+	check(t, []string{"ab line-max", "between b", "c line-max", "between c"},
+		messages(t, open(t, join.Options{Open: p.anew, After: "3 open 0 x 2 1"})))
+}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"slices"
 	"strconv"
@@ -37,13 +38,16 @@ func (p *tape) add(at time.Time, pairs ...string) {
 	p.entries = append(p.entries, journal.NewRecord(strconv.Itoa(len(p.entries)+1), at, 0, fields...))
 }
 
+// id is that of the stream of that name.
+func id(name string) string { return fmt.Sprintf("%032x", name) }
+
 // part logs one that the line goes on after, last one that it does not.
 func (p *tape) part(at time.Time, stream, message string) {
-	p.add(at, "_STREAM_ID", stream, "_PID", "1", "MESSAGE", message, "_LINE_BREAK", "line-max")
+	p.add(at, "_STREAM_ID", id(stream), "_PID", "1", "MESSAGE", message, "_LINE_BREAK", "line-max")
 }
 
 func (p *tape) last(at time.Time, stream, message string) {
-	p.add(at, "_STREAM_ID", stream, "_PID", "1", "MESSAGE", message)
+	p.add(at, "_STREAM_ID", id(stream), "_PID", "1", "MESSAGE", message)
 }
 
 func (p *tape) open(position string, _ bool) (journal.Reader, error) {
@@ -174,7 +178,7 @@ func second(n float64) time.Time { return noon.Add(time.Duration(n * float64(tim
 // TestWhatIsJoined, of what was logged long ago.
 func TestWhatIsJoined(t *testing.T) {
 	pid := func(p *tape, at time.Time, pid, message string, more ...string) {
-		p.add(at, append([]string{"_STREAM_ID", "s", "_PID", pid, "MESSAGE", message}, more...)...)
+		p.add(at, append([]string{"_STREAM_ID", id("s"), "_PID", pid, "MESSAGE", message}, more...)...)
 	}
 	for _, row := range []struct {
 		name string
@@ -220,8 +224,8 @@ func TestWhatIsJoined(t *testing.T) {
 		}, []string{"a line-max", "bc"}},
 		{"no stream", func(p *tape) { p.add(noon, "MESSAGE", "a", "_LINE_BREAK", "line-max"); p.add(noon, "MESSAGE", "b") }, []string{"a line-max", "b"}},
 		{"no process", func(p *tape) {
-			p.add(noon, "MESSAGE", "a", "_STREAM_ID", "s", "_LINE_BREAK", "line-max")
-			p.add(noon, "MESSAGE", "b", "_STREAM_ID", "s")
+			p.add(noon, "MESSAGE", "a", "_STREAM_ID", id("s"), "_LINE_BREAK", "line-max")
+			p.add(noon, "MESSAGE", "b", "_STREAM_ID", id("s"))
 		}, []string{"ab"}},
 		{"two messages", func(p *tape) { p.part(noon, "s", "a"); pid(p, noon, "1", "b", "MESSAGE", "c") }, []string{"a line-max", "bc"}},
 		{"two messages at the beginning", func(p *tape) {
@@ -309,7 +313,7 @@ func TestErrors(t *testing.T) {
 		t.Errorf("Cursor: %v", err)
 	}
 	position := after(t, r)
-	if want := "3 open 0 s 1 2"; position != want {
+	if want := "3 open 0 " + id("s") + " 1 2"; position != want {
 		t.Errorf("recorded %q, want %q", position, want)
 	}
 	p.fails = nil
@@ -327,7 +331,7 @@ func TestSieve(t *testing.T) {
 		return journal.Test{Field: field, Op: op, Text: text}
 	}
 	prefix, unit := test("MESSAGE", journal.Prefix, "X"), test("_SYSTEMD_UNIT", journal.Equal, "shop.service")
-	priority, parts, s := test("PRIORITY", journal.Equal, "3"), test("_LINE_BREAK", journal.Equal, "line-max"), test("_STREAM_ID", journal.Equal, "s")
+	priority, parts, s := test("PRIORITY", journal.Equal, "3"), test("_LINE_BREAK", journal.Equal, "line-max"), test("_STREAM_ID", journal.Equal, id("s"))
 	for _, row := range []struct {
 		name   string
 		asked  journal.Sieve
