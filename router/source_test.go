@@ -100,8 +100,13 @@ func TestReaderErrorInALongLine(t *testing.T) {
 		d := new(destination)
 		r := newRig(t, newMemory(), d)
 		part := func(message, ending string) {
-			r.journal.add(journal.Field{Name: "_STREAM_ID", Value: []byte(strings.Repeat("5", 32))}, journal.Field{Name: "MESSAGE", Value: []byte(message)},
-				journal.Field{Name: "_LINE_BREAK", Value: []byte(ending)})
+			var fields []journal.Field
+			for name, value := range map[string]string{
+				"_MACHINE_ID": strings.Repeat("a", 32), "_STREAM_ID": strings.Repeat("5", 32), "MESSAGE": message, "_LINE_BREAK": ending,
+			} {
+				fields = append(fields, journal.Field{Name: name, Value: []byte(value)})
+			}
+			r.journal.add(fields...)
 		}
 		part("X: lo", "line-max")
 		r.journal.log("X: 2")

@@ -5,7 +5,8 @@
 // All parts but the last have the field _LINE_BREAK=line-max, and all have the
 // same _STREAM_ID and _PID (systemd.journal-fields(7)): journald ends a line
 // where another process goes on writing. Every other value of _LINE_BREAK, as
-// none, ends a line.
+// none, ends a line. All bear the machine's id: what does not is somebody's who has
+// made it by hand, and comes as it is.
 //
 // What journald does not log cannot be made good. It drops white space at the end
 // of a part, as at that of any line; a "<N>" at the beginning of one, which it
@@ -173,6 +174,9 @@ func (r *Reader) take(e journal.Entry) (kept bool, err error) {
 		return false, err
 	}
 	p := parsePart(record)
+	if p.orphan {
+		return false, nil
+	}
 	if l := r.unfinished(stream); l != nil {
 		if l.continuedBy(p, r.maxBytes) {
 			r.size += l.add(p)
@@ -207,7 +211,7 @@ func (r *Reader) is(e journal.Entry, field, value string) bool {
 // stream is the id of the stream that the entry came by, or empty.
 func (r *Reader) stream(e journal.Entry) []byte {
 	r.values = e.Values(r.values[:0], fieldStreamID)
-	if len(r.values) != 1 || !isStreamID(r.values[0]) {
+	if len(r.values) != 1 || !isID(r.values[0]) {
 		return nil
 	}
 	return r.values[0]

@@ -10,6 +10,7 @@ import (
 const (
 	fieldLineBreak = "_LINE_BREAK"
 	fieldStreamID  = "_STREAM_ID"
+	fieldMachineID = "_MACHINE_ID"
 
 	lineMax = "line-max" // of _LINE_BREAK: the line goes on
 )
@@ -17,7 +18,8 @@ const (
 // A part is an entry that may be one of a line.
 type part struct {
 	record  journal.Record
-	valid   bool // it has one message, one stream's id, and at most one process
+	orphan  bool // it bears no machine id, as journald's all do
+	valid   bool // it is none, and has one message, one stream's id, and at most one process
 	breaks  bool // the line goes on after it
 	message []byte
 	stream  []byte
@@ -27,7 +29,7 @@ type part struct {
 
 func parsePart(record journal.Record) part {
 	p := part{record: record}
-	var messages, streams, pids, endings int
+	var messages, streams, pids, endings, machines int
 	for name, value := range record.Fields() {
 		switch string(name) {
 		case journal.FieldMessage:
@@ -42,17 +44,21 @@ func parsePart(record journal.Record) part {
 		case fieldLineBreak:
 			p.ending = value
 			endings++
+		case fieldMachineID:
+			machines++
+			p.orphan = !isID(value) || bytes.ContainsAny(value, "ABCDEF") // machine-id(5)
 		}
 	}
-	p.valid = messages == 1 && streams == 1 && isStreamID(p.stream) && pids <= 1 && endings <= 1
+	p.orphan = p.orphan || machines != 1
+	p.valid = !p.orphan && messages == 1 && streams == 1 && isID(p.stream) && pids <= 1 && endings <= 1
 	p.breaks = string(p.ending) == lineMax
 	return p
 }
 
-// isStreamID tells whether it is an id as journald gives them (sd_id128_to_string(3)).
-// Who uploads a journal may write anything there, and the id becomes a word of the
+// isID tells whether it is an id as journald writes it (sd_id128_to_string(3)). Who
+// uploads a journal may write anything, and a stream's id becomes a word of the
 // position.
-func isStreamID(text []byte) bool {
+func isID(text []byte) bool {
 	if len(text) != 32 {
 		return false
 	}

@@ -22,7 +22,7 @@ type sieve struct {
 // systemd). PRIORITY is not one of them, nor what a process can change with
 // exec(2).
 var shared = []string{
-	fieldStreamID, "_TRANSPORT", "SYSLOG_IDENTIFIER", "_BOOT_ID", "_MACHINE_ID", "_HOSTNAME", "_NAMESPACE",
+	fieldStreamID, "_TRANSPORT", "SYSLOG_IDENTIFIER", "_BOOT_ID", fieldMachineID, "_HOSTNAME", "_NAMESPACE",
 	"_PID", "_UID", "_GID", "_SYSTEMD_UNIT", "_SYSTEMD_USER_UNIT", "_SYSTEMD_INVOCATION_ID",
 }
 

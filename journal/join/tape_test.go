@@ -29,9 +29,9 @@ type tape struct {
 	process int
 }
 
-// add logs an entry: pairs of fields, and the defaults of a line of stream s.
+// add logs an entry of a machine: pairs of fields.
 func (p *tape) add(at time.Time, pairs ...string) {
-	fields := []journal.Field{}
+	fields := []journal.Field{{Name: "_MACHINE_ID", Value: []byte(id("machine"))}}
 	for i := 0; i < len(pairs); i += 2 {
 		fields = append(fields, journal.Field{Name: pairs[i], Value: []byte(pairs[i+1])})
 	}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/journald-router/journald-router/journal"
@@ -86,17 +87,17 @@ func (r *Machines) only(ids []string) (id string, ok bool) {
 
 // readOne has one reader read whatever there is, under that id.
 func (r *Machines) readOne(id string) error {
-	r.single = true
-	if len(r.list) == 0 {
-		after, ok := r.known[id]
-		if !ok {
-			after = r.unknown()
-		}
-		if err := r.add(id, "", after); err != nil {
-			return err
-		}
+	if err := r.Close(); err != nil { // one that has read nothing yet
+		return err
 	}
-	r.list[0].id = id
+	r.single = true
+	after, ok := r.known[id]
+	if !ok {
+		after = r.unknown()
+	}
+	if err := r.add(id, "", after); err != nil {
+		return err
+	}
 	r.known = positions{id: r.list[0].position}
 	return nil
 }
@@ -113,7 +114,7 @@ func (r *Machines) readEach(ids []string) error {
 	unknown := r.unknown()
 	if _, ok := r.known[NoMachine]; !ok && len(r.known) == 1 { // they were read along with the only machine's
 		for _, position := range r.known {
-			r.known[NoMachine] = position
+			r.known[NoMachine] = ofReader(position)
 		}
 	}
 	// The discovery of ids, and whoever waits, want NoMachine to be the last.
@@ -131,7 +132,9 @@ func (r *Machines) readEach(ids []string) error {
 		}
 		after, ok := r.known[id]
 		if !ok {
-			after = unknown
+			if after = unknown; id == NoMachine {
+				after = ofReader(after)
+			}
 		}
 		if err := r.add(id, id, after); err != nil {
 			return err
@@ -148,11 +151,22 @@ func (r *Machines) unknown() string {
 	return journal.Head // it was not seen before, so nothing of it was read
 }
 
-// add makes a reader, of the entries of one machine or of all.
+// ofReader is what a Reader knows of a position that may be a Layer's: what the layer
+// has added is about a machine's entries.
+func ofReader(position string) string {
+	of, _, _ := strings.Cut(position, " ")
+	return of
+}
+
+// add makes a reader, of the entries of one machine or, with an empty only, of all
+// that are not another's.
 func (r *Machines) add(id, only, after string) (err error) {
 	m := &machine{id: id}
 	o := r.options
-	o.After, o.Machine = after, only
+	o.After, o.Machine, o.sole = after, only, ""
+	if only == "" {
+		o.sole = id
+	}
 	if r.options.OnGap != nil {
 		o.OnGap = func(g journal.Gap) { r.gap(m, g) }
 	}

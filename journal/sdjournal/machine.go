@@ -24,6 +24,23 @@ func isMachineID(id string) bool {
 // ofOneMachine says whether the entries of a machine with an id are wanted, and no others.
 func (o Options) ofOneMachine() bool { return o.Machine != "" && o.Machine != NoMachine }
 
+// passes says whether the entry is of the only machine, Options.sole, or bears no
+// id. Otherwise it notes whose it is. Other machines' entries are told here, and not
+// where all is read, as a layer that has taken one for its own would have it in its
+// position.
+func (r *Reader) passes() bool {
+	r.ids = r.entry.Values(r.ids[:0], fieldMachineID)
+	if len(r.ids) == 0 || string(r.ids[0]) == r.options.sole {
+		return true
+	}
+	id := string(r.ids[0])
+	if !isMachineID(id) {
+		return true
+	}
+	r.stranger = id
+	return false
+}
+
 // matched says whether the journal's index passes over entries of other machines or
 // boots.
 func (r *Reader) matched() bool {

@@ -36,9 +36,8 @@ type Machines struct {
 	known   positions  // of the machines, also of those that have nothing there now
 	common  string     // the position, before there were any by machine
 
-	keep   []string
-	sieve  journal.Sieve
-	values [][]byte // room for Values
+	keep  []string
+	sieve journal.Sieve
 
 	turn  int // index in list of the machine that is being read
 	given int // entries in this turn
@@ -66,7 +65,9 @@ type machine struct {
 	ended    bool    // it has come to journal.ErrEnd
 }
 
-// A Layer is a reader that makes something else of the entries of a Reader.
+// A Layer is a reader that makes something else of the entries of a Reader. Its
+// position is one line: that of the Reader, and behind a space what it likes, which
+// must not be about entries without a machine id.
 type Layer interface {
 	journal.Reader
 	// Inner is the reader below.
@@ -81,13 +82,13 @@ type Layer interface {
 // Options.Start holds for each machine that is there; one that comes later is
 // read from its beginning. Options.Machine is ignored.
 //
-// open makes each machine's reader: a *Reader, or a Layer on one, whose position
-// may be any text of one line. If nil, it is Open.
+// open makes each machine's reader: a *Reader of those options but for the position,
+// or a Layer on one. If nil, it is Open.
 func OpenMachines(o Options, open func(Options) (journal.Reader, error)) (*Machines, error) {
 	if open == nil {
 		open = func(o Options) (journal.Reader, error) { return Open(o) }
 	}
-	r := &Machines{options: o, open: open, keep: []string{fieldMachineID}}
+	r := &Machines{options: o, open: open}
 	var err error
 	if r.known, r.common, err = parsePositions(o.After); err != nil {
 		return nil, fmt.Errorf("open journal: %w", err)
@@ -139,14 +140,18 @@ func (r *Machines) Next() (journal.Entry, error) {
 		if !m.ended {
 			e, err = m.reader.Next()
 		}
+		end := errors.Is(err, journal.ErrEnd)
 		switch {
+		case err != nil && !end && !errors.Is(err, io.EOF):
+			return nil, m.wrap(err)
+		case e == nil && m.base.stranger != "":
+			return nil, r.arrange(append(r.ids(), m.base.stranger))
 		case err == nil:
-			return r.give(m, e)
-		case errors.Is(err, journal.ErrEnd):
+			r.give(m, e)
+			return e, nil
+		case end:
 			m.ended = true
 			ended++
-		case !errors.Is(err, io.EOF):
-			return nil, m.wrap(err)
 		}
 		if err := r.pass(); err != nil {
 			return nil, err
@@ -158,37 +163,15 @@ func (r *Machines) Next() (journal.Entry, error) {
 	return nil, io.EOF
 }
 
-// give returns the machine's entry, unless it is the first one of another
-// machine.
-func (r *Machines) give(m *machine, e journal.Entry) (journal.Entry, error) {
-	if r.single && e != nil {
-		if id := r.stranger(e); id != "" {
-			if err := r.arrange(append(r.ids(), id)); err != nil || !r.single {
-				return nil, err
-			}
-		}
-	}
+// give notes that the machine's reader gives out the entry, or has held back some.
+func (r *Machines) give(m *machine, e journal.Entry) {
 	m.moved = true
 	if e == nil {
 		r.given = entriesInTurn
-		return nil, nil
+		return
 	}
 	m.gave = true
 	r.given++
-	return e, nil
-}
-
-// stranger is the id of the machine that has logged the entry, if it is not the
-// one that the only reader is for.
-func (r *Machines) stranger(e journal.Entry) string {
-	r.values = e.Values(r.values[:0], fieldMachineID)
-	if len(r.values) == 0 || string(r.values[0]) == r.list[0].id {
-		return ""
-	}
-	if id := string(r.values[0]); isMachineID(id) {
-		return id
-	}
-	return ""
 }
 
 // idOf is the machine id that a record bears, or NoMachine.
@@ -267,9 +250,6 @@ func (r *Machines) After(record journal.Record) (string, error) {
 // Keep implements journal.Reader.
 func (r *Machines) Keep(fields []string, sieve journal.Sieve) {
 	r.keep, r.sieve = slices.Clone(fields), sieve
-	if !slices.Contains(r.keep, fieldMachineID) { // by which a stranger is told
-		r.keep = append(r.keep, fieldMachineID)
-	}
 	for _, m := range r.list {
 		m.reader.Keep(r.keep, sieve)
 	}

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/journald-router/journald-router/journal"
+	"github.com/journald-router/journald-router/journal/join"
 	"github.com/journald-router/journald-router/journal/journaltest"
 	"github.com/journald-router/journald-router/journal/sdjournal"
 )
@@ -405,6 +406,85 @@ func TestGapOfOneMachine(t *testing.T) {
 	check(t, "app in another file", follow(t, r, 1), []string{"app 0"})
 	check(t, "more", drain(t, r), []string(nil))
 	check(t, "gaps", gaps, []journal.Gap{{After: noon.Add(60 * time.Second).Local(), Until: noon.Add(70 * time.Second).Local(), Machine: app}})
+}
+
+// openLines opens a reader of whole lines, as the program does.
+func openLines(o sdjournal.Options) (journal.Reader, error) {
+	return join.Open(join.Options{After: o.After, Open: func(position string, _ bool) (journal.Reader, error) {
+		o := o
+		o.After = position
+		return sdjournal.Open(o)
+	}})
+}
+
+// partOf makes the entries parts of a line, of a stream of that digit. The last
+// one ends it if it is to.
+func partOf(digit string, ended bool, entries []journaltest.Entry) []journaltest.Entry {
+	for i := range entries {
+		e := &entries[i]
+		e.Fields = append(e.Fields, journaltest.Fields("_STREAM_ID", strings.Repeat(digit, 32))...)
+		if !ended || i < len(entries)-1 {
+			e.Fields = append(e.Fields, journaltest.Fields("_LINE_BREAK", "line-max")...)
+		}
+	}
+	return entries
+}
+
+// The first entry of a machine is a part of a long line, while another machine's
+// line, and what looks like one without a machine, may be unfinished, too. None of
+// them keeps those of another waiting, or has them come twice, now or after a
+// restart.
+func TestMachineBeginsWithALongLine(t *testing.T) {
+	for _, tt := range []struct {
+		name                      string
+		begins, ends              [][]journaltest.Entry
+		whileUnfinished, atTheEnd []string
+	}{
+		{
+			"its own only",
+			[][]journaltest.Entry{partOf("b", false, from(db, "db", 4, 1)), from(web, "web", 5, 2)},
+			[][]journaltest.Entry{partOf("b", true, from(db, "end", 7, 1))},
+			named("web", 2), []string{"db 0end 0"},
+		},
+		{
+			"of each, by one stream's id",
+			[][]journaltest.Entry{
+				partOf("a", false, from(web, "long", 2, 1)), partOf("a", false, from(noID, "hand", 3, 1)),
+				partOf("b", false, from(db, "db", 4, 1)), partOf("a", false, from(db, "db", 4, 1)), from(web, "web", 5, 1), from(noID, "hand", 6, 1),
+			},
+			[][]journaltest.Entry{partOf("a", true, from(web, "end", 6, 1)), partOf("b", true, from(db, "end", 6, 1)), partOf("a", true, from(db, "end", 6, 1))},
+			[]string{"hand 0", "hand 0", "web 0"}, []string{"db 0end 0", "db 0end 0", "long 0end 0"},
+		},
+	} {
+		for _, restart := range []bool{false, true} {
+			t.Run(fmt.Sprint(tt.name, ", restart ", restart), func(t *testing.T) {
+				t.Parallel()
+				dir := t.TempDir()
+				o := sdjournal.Options{Directory: dir, Start: journal.Beginning, OnGap: noGap(t)}
+				reopen := func() *sdjournal.Machines {
+					r, err := sdjournal.OpenMachines(o, openLines)
+					if err != nil {
+						t.Fatal(err)
+					}
+					t.Cleanup(func() { r.Close() })
+					r.Keep([]string{"TEST", "MESSAGE"}, nil)
+					return r
+				}
+				upload(t, dir, "remote", from(web, "web", 0, 2))
+				r := reopen()
+				check(t, "web", drain(t, r), named("web", 2))
+				upload(t, dir, "remote", tt.begins...)
+				check(t, "while lines are unfinished", byMachine(drain(t, r)), tt.whileUnfinished)
+				if restart {
+					o.After = cursor(t, r)
+					r = reopen()
+				}
+				upload(t, dir, "remote", tt.ends...)
+				check(t, "the lines", byMachine(follow(t, r, len(tt.atTheEnd))), tt.atTheEnd)
+				check(t, "more", drain(t, r), []string(nil))
+			})
+		}
+	}
 }
 
 // failing is a Layer whose reader cannot go on after a while.

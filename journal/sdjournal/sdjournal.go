@@ -47,6 +47,8 @@ type Options struct {
 	// Machine narrows it down to the entries of one machine: its id, 32 hexadecimal
 	// digits; or NoMachine, which are those that bear no id.
 	Machine string
+	// sole is set by Machines: see passes.
+	sole string
 
 	// After is the position to go on from: a cursor, or journal.Head. Without
 	// one this is the first run, and Start says where to begin.
@@ -92,6 +94,9 @@ type Reader struct {
 	slab    slab
 	boots   boots
 	bootIDs []string // of them; nil: all
+
+	stranger string   // with Options.sole, another machine of which an entry was passed over
+	ids      [][]byte // room for an entry's
 
 	// What match.go goes by: the sieve is no longer that of the index in use; how
 	// many entries to scan before the index is thought of; where the judgement of
@@ -231,6 +236,9 @@ func (r *Reader) Next() (journal.Entry, error) {
 			return nil, nil
 		}
 		r.tellOfCuts()
+		if r.options.sole != "" && !r.passes() {
+			return nil, nil
+		}
 		return &r.entry, nil
 	}
 }
@@ -304,6 +312,9 @@ func (r *Reader) Keep(fields []string, sieve journal.Sieve) {
 		if f != "" && !strings.Contains(f, "\x00") { // such fields there are not
 			r.keep = append(r.keep, f)
 		}
+	}
+	if r.options.sole != "" && !slices.Contains(r.keep, fieldMachineID) {
+		r.keep = append(r.keep, fieldMachineID)
 	}
 	if err := r.passKeep(); err != nil {
 		panic(err) // out of memory
