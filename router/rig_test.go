@@ -30,7 +30,8 @@ type memory struct {
 	grown   chan struct{}
 	fail    map[int]error // reading the entry with that number fails once
 	once    bool
-	lost    bool // Cursor fails
+	lost    bool  // Cursor fails
+	late    error // of Wait, once, when its time is up
 }
 
 func newMemory(messages ...string) *memory {
@@ -110,6 +111,12 @@ func (r *memoryReader) Wait(ctx context.Context) error {
 	case <-grown:
 		return nil
 	case <-ctx.Done():
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		if err := r.late; err != nil {
+			r.late = nil
+			return err
+		}
 		return ctx.Err()
 	}
 }

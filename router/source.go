@@ -170,10 +170,11 @@ func (s *stream) wait(ctx context.Context) error {
 		bounded, cancel = context.WithDeadline(ctx, s.saved.Add(saveEvery))
 		defer cancel()
 	}
-	if err := s.reader.Wait(bounded); err != nil && bounded.Err() == nil {
-		return err
+	err := s.reader.Wait(bounded)
+	if bounded.Err() != nil && errors.Is(err, bounded.Err()) {
+		return nil
 	}
-	return nil
+	return err
 }
 
 // batch reads on until there is enough for one transaction. The error tells why

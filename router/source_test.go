@@ -126,6 +126,26 @@ func TestReaderErrorInALongLine(t *testing.T) {
 	})
 }
 
+// TestErrorWhenTheTimeIsUp: an error of Wait is one also where the position is due to
+// be saved meanwhile.
+func TestErrorWhenTheTimeIsUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := new(destination)
+		r := newRig(t, newMemory("no"), d)
+		r.journal.late = errors.New("too few file descriptors")
+		r.start()
+		synctest.Wait() // the position is saved
+		r.journal.log("no")
+		time.Sleep(time.Minute)
+		r.journal.log("X: 1")
+		r.want(d, "1")
+		if n := strings.Count(r.log.String(), "too few file descriptors"); n != 1 {
+			t.Errorf("the error is in the log %d times, want once:\n%s", n, &r.log)
+		}
+		r.stop()
+	})
+}
+
 func TestFirstOpeningFails(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, newMemory(), new(destination))

@@ -56,7 +56,7 @@ func (r *Machines) arrange(ids []string) (err error) {
 			err = errors.Join(err, r.Close())
 		}
 	}()
-	if _, err := r.Cursor(); err != nil { // known is up to date then
+	if err := r.update(); err != nil {
 		return err
 	}
 	r.turn, r.given = 0, 0

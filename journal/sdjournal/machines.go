@@ -31,7 +31,7 @@ import "C"
 type Machines struct {
 	options Options
 	open    func(Options) (journal.Reader, error)
-	list    []*machine // in several mode the one of NoMachine is the last
+	list    []*machine // in several mode the one of NoMachine is the last; empty once one could not be opened
 	single  bool       // there is one reader, without a match
 	known   positions  // of the machines, also of those that have nothing there now
 	common  string     // the position, before there were any by machine
@@ -120,8 +120,22 @@ func machinesIn(o Options) ([]string, error) {
 	return ids, r.Close()
 }
 
-// Next implements journal.Reader. Of several machines it reads each in turn.
+var errNoReaders = errors.New("read journal: its readers were closed after an error")
+
+// left is an error if there are no readers left.
+func (r *Machines) left() error {
+	if len(r.list) == 0 {
+		return errNoReaders
+	}
+	return nil
+}
+
+// Next implements journal.Reader. Of several machines it reads each in turn. After an
+// error there may be no readers left, and everything fails.
 func (r *Machines) Next() (journal.Entry, error) {
+	if err := r.left(); err != nil {
+		return nil, err
+	}
 	if r.given >= entriesInTurn {
 		if err := r.pass(); err != nil {
 			return nil, err
@@ -214,14 +228,22 @@ func (m *machine) wrap(err error) error {
 // Cursor implements journal.Reader. The position has a line for each machine: its
 // id or NoMachine, a space, and the position of its reader.
 func (r *Machines) Cursor() (string, error) {
+	if err := errors.Join(r.left(), r.update()); err != nil {
+		return "", err
+	}
+	return r.known.String(), nil
+}
+
+// update brings the positions that are known up to date.
+func (r *Machines) update() error {
 	for _, m := range r.list {
 		position, err := m.where()
 		if err != nil {
-			return "", err
+			return err
 		}
 		r.known[m.id] = position
 	}
-	return r.known.String(), nil
+	return nil
 }
 
 // After is the position to go on from after an error of Next, or of an entry's
@@ -229,6 +251,9 @@ func (r *Machines) Cursor() (string, error) {
 // must not be passed over. record is the last one that was copied since Cursor
 // was called last.
 func (r *Machines) After(record journal.Record) (string, error) {
+	if err := r.left(); err != nil {
+		return "", err
+	}
 	for i, m := range r.list {
 		position := m.position
 		switch {
@@ -259,6 +284,9 @@ func (r *Machines) Keep(fields []string, sieve journal.Sieve) {
 // Reader.Wait asks one. A machine that is new in a file that was there is
 // found within 2 s.
 func (r *Machines) Wait(ctx context.Context) error {
+	if err := r.left(); err != nil {
+		return err
+	}
 	stop := new(int32)
 	defer context.AfterFunc(ctx, func() { atomic.StoreInt32(stop, 1) })()
 	if _, err := r.list[r.turn].where(); err != nil {
@@ -300,6 +328,9 @@ func (r *Machines) Wait(ctx context.Context) error {
 
 // Process is Reader.Process.
 func (r *Machines) Process() error {
+	if err := r.left(); err != nil {
+		return err
+	}
 	for _, m := range r.list {
 		if err := m.base.Process(); err != nil {
 			return m.wrap(err)

@@ -487,6 +487,51 @@ func TestMachineBeginsWithALongLine(t *testing.T) {
 	}
 }
 
+// Where no reader can be opened for a new machine, none is left, and whatever is
+// asked for fails until the directory is opened again.
+func TestNoReaderLeft(t *testing.T) {
+	dir := t.TempDir()
+	upload(t, dir, "web", from(web, "web", 0, 2))
+	r, err := sdjournal.OpenMachines(sdjournal.Options{Directory: dir, Start: journal.Beginning}, func(o sdjournal.Options) (journal.Reader, error) {
+		if o.Machine == db {
+			return nil, errDamaged
+		}
+		return sdjournal.Open(o)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Keep([]string{"TEST", "MESSAGE"}, nil)
+	check(t, "web", drain(t, r), named("web", 2))
+	upload(t, dir, "db", from(db, "db", 0, 2))
+	for err = nil; err == nil || err == io.EOF; _, err = r.Next() {
+		if err == io.EOF {
+			err = r.Wait(timeout(t, 20*time.Second))
+		}
+		if err != nil {
+			break
+		}
+	}
+	if !errors.Is(err, errDamaged) {
+		t.Fatal(err)
+	}
+	for name, call := range map[string]func() error{
+		"Next":    func() error { _, err := r.Next(); return err },
+		"Cursor":  func() error { _, err := r.Cursor(); return err },
+		"After":   func() error { _, err := r.After(journal.Record{}); return err },
+		"Wait":    func() error { return r.Wait(t.Context()) },
+		"Process": func() error { return r.Process() },
+	} {
+		if err := call(); err == nil || err == io.EOF || err == journal.ErrEnd {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	r.Keep(nil, nil)
+	if err := r.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
 // failing is a Layer whose reader cannot go on after a while.
 type failing struct {
 	*sdjournal.Reader
