@@ -32,6 +32,8 @@ type memory struct {
 	once    bool
 	lost    bool  // Cursor fails
 	late    error // of Wait, once, when its time is up
+	process int   // how often that was called
+	gone    error // of Process
 }
 
 func newMemory(messages ...string) *memory {
@@ -99,6 +101,13 @@ func (r *memoryReader) After(last journal.Record) (string, error) { return last.
 
 func (r *memoryReader) Keep([]string, journal.Sieve) {}
 func (r *memoryReader) Close() error                 { return nil }
+
+func (r *memoryReader) Process() error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.process++
+	return r.gone
+}
 
 func (r *memoryReader) Wait(ctx context.Context) error {
 	r.mu.Lock()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"math"
 	"runtime"
 	"time"
 
@@ -148,14 +149,18 @@ func (s *stream) run(ctx context.Context) (err error) {
 	return nil
 }
 
-// finish waits for the last append and, after a stop, saves how far was read.
+// finish waits for the last append, which ctx ends too, and, after a stop, saves how
+// far was read.
 func (s *stream) finish(ctx context.Context, err error) error {
 	if s.appended != nil {
+		// Where the reader fails, the append goes on without it.
+		_ = s.pause(context.WithoutCancel(ctx), math.MaxInt64, s.appended)
 		<-s.appended
 	}
 	if err != nil || !s.dirty || s.broken {
 		return nil
 	}
+	s.step.begin("saving the position", readLimit)
 	return s.savePosition()
 }
 

@@ -79,6 +79,43 @@ func TestReaderErrorIsSurvived(t *testing.T) {
 	})
 }
 
+// TestReaderErrorWhileTheDiskIsFull: the batch before the error waits for room, which
+// is not reading, and there may be room once deleted files are let go of, as long as
+// the reader can do that.
+func TestReaderErrorWhileTheDiskIsFull(t *testing.T) {
+	for _, gone := range []error{nil, errors.New("the journal is gone")} {
+		synctest.Test(t, func(t *testing.T) {
+			d := new(destination)
+			r := newRig(t, newMemory("X: 1"), d)
+			r.start()
+			r.want(d, "1")
+			if err := r.spool.Close(); err != nil { // it cannot be written any more
+				t.Fatal(err)
+			}
+			r.journal.gone = gone
+			r.journal.fail[3] = errors.New("bad message")
+			r.journal.log("X: 2")
+			synctest.Wait()
+			r.journal.log("X: 3")
+			time.Sleep(10 * time.Minute)
+			synctest.Wait()
+			if r.journal.fail[3] != nil {
+				t.Error("the reader has not failed")
+			}
+			if err := r.router.Alive(); err != nil {
+				t.Errorf("waiting for the disk counts as stuck: %v", err)
+			}
+			if n := r.journal.process; gone == nil && n < 500 || gone != nil && n != 1 {
+				t.Errorf("with the error %v, deleted files were let go of %d times in 10 minutes", gone, n)
+			}
+			r.cancel()
+			if err := <-r.done; err != nil {
+				t.Errorf("Run: %v", err)
+			}
+		})
+	}
+}
+
 // TestReaderErrorWithoutAMatch: where a reader stands after an error is not known,
 // so there is no position to be saved.
 func TestReaderErrorWithoutAMatch(t *testing.T) {
