@@ -32,7 +32,7 @@ func (r *Reader) tally(cursor string) {
 // tallyUpTo is tally for the entry that the reader stood on so many entries ago.
 func (r *Reader) tallyUpTo(at place, ago uint64) {
 	from, walked, missing := r.counted, uint64(r.c.walked)-ago, uint64(r.c.damaged)
-	if from.numberedWith(at) && at.seqnum > from.seqnum && at.seqnum-from.seqnum > walked && !r.matched() && !r.refused() {
+	if from.numberedWith(at) && at.seqnum > from.seqnum && at.seqnum-from.seqnum > walked && r.numbersTell() && !r.refused() {
 		missing += at.seqnum - from.seqnum - walked
 	}
 	if missing == 0 {

@@ -47,6 +47,19 @@ func (r *Reader) matched() bool {
 	return r.bootIDs != nil || r.options.ofOneMachine()
 }
 
+// numbersTell says whether entries that are missing in the row of journald's numbers
+// are the reader's. Those without a machine id stand among all machines' entries, of
+// which some come late and are passed over.
+func (r *Reader) numbersTell() bool { return !r.matched() && r.options.Machine != NoMachine }
+
+// counts is that many entries, or 0, which is unknown, where numbers do not tell.
+func (r *Reader) counts(missing uint64) uint64 {
+	if !r.numbersTell() {
+		return 0
+	}
+	return missing
+}
+
 // narrow has the handle give only the entries of one machine, or of some boots, in
 // conjunction with other matches on other fields. It forgets the position.
 func (r *Reader) narrow() error {

@@ -390,7 +390,7 @@ func (r *Reader) lookForGap(before string) error {
 				q = p
 				return r.stand(before, true, true)
 			}
-			r.reportDamage(missing, p, q)
+			r.reportDamage(r.counts(missing), p, q)
 		}
 		if _, _, err := r.goTo(after); err != nil {
 			return err
@@ -398,7 +398,7 @@ func (r *Reader) lookForGap(before string) error {
 		gone = !there
 	}
 	if gone {
-		r.reportGap(missing, p, q)
+		r.reportGap(r.counts(missing), p, q)
 	}
 	return nil
 }

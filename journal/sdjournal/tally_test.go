@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"os"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -71,4 +73,63 @@ func TestNoDamageInSoundJournal(t *testing.T) {
 	read = append(read, follow(t, reader, len(sent)-len(read))...)
 	cursor(t, reader)
 	check(t, "read", read, sent)
+}
+
+// The reader of entries without a machine id passes over what a machine uploads late,
+// which is the machine's reader's to tell of. That is no damage.
+func TestNoDamageBetweenMachines(t *testing.T) {
+	orphans := func(t *testing.T, dir string) *sdjournal.Reader {
+		return open(t, sdjournal.Options{
+			Directory: dir, Machine: sdjournal.NoMachine, Start: journal.Beginning,
+			OnGap: noGap(t), OnDamage: func(d journal.Damage) { t.Errorf("damage %+v", d) },
+		})
+	}
+	t.Run("late", func(t *testing.T) {
+		dir := t.TempDir()
+		upload(t, dir, "web", from(web, "web", 0, 2))
+		upload(t, dir, "db", from(db, "db", -10, 2))
+		r := orphans(t, dir)
+		drain(t, r)
+		cursor(t, r)
+		upload(t, dir, "db", from(db, "db", 100, 1))
+		drain(t, r)
+		upload(t, dir, "web", from(web, "web", 50, 10))
+		drain(t, r)
+		upload(t, dir, "web", from(web, "web", 200, 1))
+		drain(t, r)
+		cursor(t, r)
+	})
+	t.Run("a file that is not there yet", func(t *testing.T) {
+		j := journaltest.Start(t, journaltest.Options{})
+		for i := range 3 {
+			say(j, numbers(10*i, 10*i+9)...)
+			j.Sync()
+			j.Rotate()
+		}
+		files := archived(t, j)
+		if len(files) != 3 {
+			t.Fatalf("files %q; want 3", files)
+		}
+		dir := t.TempDir()
+		copyFile := func(path string) {
+			data, err := os.ReadFile(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			aside := filepath.Join(t.TempDir(), "aside")
+			if err := os.WriteFile(aside, data, 0o644); err != nil {
+				t.Fatal(err)
+			}
+			rename(t, aside, filepath.Join(dir, filepath.Base(path)))
+		}
+		copyFile(files[0])
+		r := orphans(t, dir)
+		drain(t, r)
+		cursor(t, r)
+		copyFile(files[2])
+		if err := r.Process(); err != nil {
+			t.Fatal(err)
+		}
+		drain(t, r)
+	})
 }
