@@ -39,7 +39,7 @@ func (r *Reader) checkFilesIfChanged() error {
 		return nil
 	}
 	r.filesChecked = time.Now()
-	changed := changes(r.dirs)
+	changed := r.options.watch.changes()
 	if slices.Equal(changed, r.changed) {
 		return nil
 	}
@@ -55,17 +55,6 @@ func (r *Reader) checkFilesIfChanged() error {
 	}
 	r.changed = changed
 	return nil
-}
-
-// changes are the times of the last change to each directory.
-func changes(dirs []directory) []time.Time {
-	times := make([]time.Time, len(dirs))
-	for i, dir := range dirs {
-		if info, err := os.Stat(dir.path); err == nil {
-			times[i] = info.ModTime()
-		}
-	}
-	return times
 }
 
 // checkFiles returns ErrTooFewDescriptors if a file of the journal is not open for

@@ -53,73 +53,68 @@ func TestTooFewDescriptors(t *testing.T) {
 }
 
 // A file that comes when there is no descriptor left is an error, and is read
-// when there is one again.
+// when there is one again; wherever libsystemd looks for files.
 func TestDescriptorsRunOut(t *testing.T) {
-	dir := t.TempDir()
-	forgeFiles(t, dir, 2)
-	if err := os.Mkdir(filepath.Join(dir, "later"), 0o755); err != nil {
-		t.Fatal(err)
+	const uuid = "c3c3c3c3-c3c3-c3c3-c3c3-c3c3c3c3c3c3"
+	for _, tt := range []struct{ name, comes, file string }{
+		{"file", "02.journal", "comes"},
+		{"file of a machine", web + "/02.journal", "comes"},
+		{"file of a machine, by another form of its id", uuid + "/02.journal", "comes"},
+		{"machine", db, "comes/02"},
+		{"link to a machine", db, "elsewhere/02"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			dir := t.TempDir()
+			forgeFiles(t, dir, 2)
+			for _, sub := range []string{web, uuid, "later/elsewhere"} {
+				if err := os.MkdirAll(filepath.Join(dir, sub), 0o755); err != nil {
+					t.Fatal(err)
+				}
+			}
+			upload(t, filepath.Join(dir, "later"), tt.file, []journaltest.Entry{at(journaltest.Boot1, 2, "message 2")})
+			if strings.HasPrefix(tt.file, "elsewhere") {
+				if err := os.Symlink("later/elsewhere", filepath.Join(dir, "later", "comes")); err != nil {
+					t.Fatal(err)
+				}
+			}
+			out := openElsewhere(t, sdjournal.Options{Directory: dir}, func(cmd *exec.Cmd) {
+				cmd.Env = append(cmd.Env, "OPEN_FILES=64", "RUN_ELSEWHERE=exhaust", "COMES="+tt.comes)
+			})
+			check(t, "output", out, "ErrTooFewDescriptors\nmessage 2\n")
+		})
 	}
-	journaltest.ForgeFile(t, filepath.Join(dir, "later", "02.journal"), slices.Values([]journaltest.Entry{at(journaltest.Boot1, 2, "message 2")}))
-	out := openElsewhere(t, sdjournal.Options{}, func(cmd *exec.Cmd) {
-		cmd.Env = append(cmd.Env, "OPEN_FILES=64", "EXHAUST_DIRECTORY="+dir)
-	})
-	check(t, "output", out, "ErrTooFewDescriptors\nmessage 2\n")
 }
 
-// exhaust reads a journal to its end, lets a file come while there is no
-// descriptor for it, and goes on when there is.
-func exhaust(dir string) error {
-	o := sdjournal.Options{Directory: dir, Start: journal.Beginning}
-	r, err := sdjournal.Open(o)
-	if err != nil {
-		return err
-	}
-	for err == nil {
-		_, err = r.Next()
-	}
-	if err != io.EOF {
-		return err
-	}
-	if o.After, err = r.Cursor(); err != nil {
-		return err
-	}
-	var taken []*os.File
+// elsewhere are what this program does when it is run again for that: with a
+// directory, and what is to come into it, from below it.
+var elsewhere = map[string]func(dir, comes string) error{
+	"exhaust": exhaust,
+}
+
+func come(dir, comes string) error {
+	return os.Rename(filepath.Join(dir, "later", "comes"+filepath.Ext(comes)), filepath.Join(dir, comes))
+}
+
+// take takes all descriptors that are left.
+func take() (taken []*os.File) {
 	for {
 		f, err := os.Open(os.DevNull)
 		if err != nil {
-			break
+			return taken
 		}
 		taken = append(taken, f)
 	}
-	if err := os.Rename(filepath.Join(dir, "later", "02.journal"), filepath.Join(dir, "02.journal")); err != nil {
-		return err
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
-	defer cancel()
-	for err = nil; err == nil; {
-		var e journal.Entry
-		if e, err = r.Next(); e != nil {
-			return errors.New("an entry was read without a descriptor")
-		}
-		if err == io.EOF {
-			err = r.Wait(ctx)
-		}
-	}
-	if !errors.Is(err, sdjournal.ErrTooFewDescriptors) {
-		return err
-	}
-	fmt.Println("ErrTooFewDescriptors")
-	if err := r.Close(); err != nil {
-		return err
-	}
+}
+
+func release(taken []*os.File) {
 	for _, f := range taken {
 		f.Close()
 	}
-	if r, err = sdjournal.Open(o); err != nil {
-		return err
-	}
-	defer r.Close()
+}
+
+// readToEnd prints the messages that are left.
+func readToEnd(r journal.Reader) error {
 	r.Keep([]string{"MESSAGE"}, nil)
 	for {
 		e, err := r.Next()
@@ -133,4 +128,52 @@ func exhaust(dir string) error {
 			fmt.Printf("%s\n", e.Values(nil, "MESSAGE")[0])
 		}
 	}
+}
+
+// untilError reads an error: no entry is to be read.
+func untilError(r journal.Reader) error {
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	defer cancel()
+	for {
+		e, err := r.Next()
+		if e != nil {
+			return errors.New("an entry was read without a descriptor")
+		}
+		if err == io.EOF {
+			err = r.Wait(ctx)
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// exhaust reads a journal to its end, lets a file come while there is no
+// descriptor for it, and goes on when there is.
+func exhaust(dir, comes string) error {
+	o := sdjournal.Options{Directory: dir, Start: journal.End}
+	r, err := sdjournal.Open(o)
+	if err != nil {
+		return err
+	}
+	if o.After, err = r.Cursor(); err != nil {
+		return err
+	}
+	taken := take()
+	if err := come(dir, comes); err != nil {
+		return err
+	}
+	if err := untilError(r); !errors.Is(err, sdjournal.ErrTooFewDescriptors) {
+		return err
+	}
+	fmt.Println("ErrTooFewDescriptors")
+	if err := r.Close(); err != nil {
+		return err
+	}
+	release(taken)
+	if r, err = sdjournal.Open(o); err != nil {
+		return err
+	}
+	defer r.Close()
+	return readToEnd(r)
 }

@@ -170,34 +170,6 @@ func checkAccess(dirs []directory, o Options) error {
 	return nil
 }
 
-// journalFiles lists the journal files in a directory and, if deep, in those
-// below it that libsystemd looks into: the ones named by a machine id.
-func journalFiles(dir string, deep bool) ([]string, error) {
-	entries, err := os.ReadDir(dir)
-	if errors.Is(err, fs.ErrPermission) {
-		return nil, denied(dir)
-	}
-	if err != nil {
-		return nil, err
-	}
-	var files []string
-	for _, e := range entries {
-		path := filepath.Join(dir, e.Name())
-		if strings.HasSuffix(path, ".journal") || strings.HasSuffix(path, ".journal~") {
-			files = append(files, path)
-			continue
-		}
-		if _, err := hex.DecodeString(e.Name()); deep && e.IsDir() && err == nil && len(e.Name()) == 32 {
-			below, err := journalFiles(path, false)
-			if err != nil {
-				return nil, err
-			}
-			files = append(files, below...)
-		}
-	}
-	return files, nil
-}
-
 // denied says how to get the right to read path: by the group that has it.
 func denied(path string) error {
 	group := "systemd-journal" // journald's own, systemd-journald.service(8)

@@ -88,6 +88,7 @@ func OpenMachines(o Options, open func(Options) (journal.Reader, error)) (*Machi
 	if open == nil {
 		open = func(o Options) (journal.Reader, error) { return Open(o) }
 	}
+	o.watch = newWatch(o)
 	r := &Machines{options: o, open: open}
 	var err error
 	if r.known, r.common, err = parsePositions(o.After); err != nil {

@@ -32,8 +32,8 @@ func TestMain(m *testing.M) {
 			panic(err)
 		}
 	}
-	if dir, ok := os.LookupEnv("EXHAUST_DIRECTORY"); ok {
-		if err := exhaust(dir); err != nil {
+	if name, ok := os.LookupEnv("RUN_ELSEWHERE"); ok {
+		if err := elsewhere[name](os.Getenv("OPEN_DIRECTORY"), os.Getenv("COMES")); err != nil {
 			io.WriteString(os.Stdout, err.Error()+"\n")
 		}
 		os.Exit(0)

@@ -47,8 +47,9 @@ type Options struct {
 	// Machine narrows it down to the entries of one machine: its id, 32 hexadecimal
 	// digits; or NoMachine, which are those that bear no id.
 	Machine string
-	// sole is set by Machines: see passes.
-	sole string
+	// sole is set by Machines: see passes. So is watch, which its readers share.
+	sole  string
+	watch *watch
 
 	// After is the position to go on from: a cursor, or journal.Head. Without
 	// one this is the first run, and Start says where to begin.
@@ -109,7 +110,7 @@ type Reader struct {
 	// not reported it yet.
 	resumedAfterLost bool
 
-	changed      []time.Time // when each of dirs was, the last time that its files were known to be open
+	changed      []changed // as of the last time that the files were known to be open
 	filesChecked time.Time
 	processed    C.uint64_t // r.c.processed at that time
 
@@ -125,6 +126,9 @@ type Reader struct {
 // ErrNoJournal, ErrNoPermission, ErrNoLibrary or ErrTooFewDescriptors where it is
 // one that only the administrator can mend, and then says how.
 func Open(o Options) (*Reader, error) {
+	if o.watch == nil {
+		o.watch = newWatch(o)
+	}
 	r := &Reader{options: o}
 	r.entry.reader = r
 	err := r.open()
@@ -149,7 +153,7 @@ func (r *Reader) open() (err error) {
 	if r.dirs, err = directories(r.options); err != nil {
 		return err
 	}
-	r.changed = changes(r.dirs)
+	r.changed = r.options.watch.changes()
 	if err := checkAccess(r.dirs, r.options); err != nil {
 		return err
 	}
