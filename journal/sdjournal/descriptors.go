@@ -1,8 +1,11 @@
 package sdjournal
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
+	"io/fs"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -21,15 +24,40 @@ import "C"
 // a word.
 var ErrTooFewDescriptors = errors.New("too few file descriptors")
 
-// inode tells one file from another.
-type inode struct{ dev, ino uint64 }
+// maxFiles is how many files libsystemd opens at most (JOURNAL_FILES_MAX in systemd's
+// sd-journal.c).
+const maxFiles = 7168
 
-func inodeOf(path string) (inode, error) {
-	var st syscall.Stat_t
-	if err := syscall.Stat(path, &st); err != nil {
-		return inode{}, err
+// Which files a handle has open libsystemd does not tell, but what they take on the
+// disk (sd_journal_get_usage(3)): where that is less than what all files take, some are
+// not open. The process's descriptors do not tell, as there may be other handles.
+
+// A file is one of the journal's that may be read.
+type file struct {
+	path     string
+	dev, ino uint64
+	bytes    uint64 // that it takes on the disk
+}
+
+// files lists the journal's files.
+func (r *Reader) files() (files []file, err error) {
+	dirs, err := searched(r.options)
+	if err != nil {
+		return nil, err
 	}
-	return inode{uint64(st.Dev), st.Ino}, nil
+	for _, dir := range dirs {
+		err := list(dir, func(e fs.DirEntry) {
+			path := filepath.Join(dir, e.Name())
+			var st syscall.Stat_t
+			if isJournal(e) && syscall.Stat(path, &st) == nil && st.Mode&syscall.S_IFMT == syscall.S_IFREG && syscall.Access(path, 4) == nil {
+				files = append(files, file{path, uint64(st.Dev), st.Ino, uint64(st.Blocks) * 512})
+			}
+		})
+		if err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, fs.ErrPermission) {
+			return nil, err
+		}
+	}
+	return files, nil
 }
 
 // checkFilesIfChanged makes sure that the journal's files are open, once a second
@@ -46,12 +74,15 @@ func (r *Reader) checkFilesIfChanged() error {
 	if n := C.reader_process(r.c); n < 0 { // opens what has come
 		return fmt.Errorf("look for new journal files: %w", syscall.Errno(-n))
 	}
-	missed, total, err := r.missedFile()
-	if err != nil {
-		return fmt.Errorf("read journal: %w", tooFew(total, err))
+	missed, files, err := r.missed()
+	if errors.Is(err, errUnsettled) {
+		return nil // in a second
 	}
-	if missed != "" { // Open will find out why
-		return fmt.Errorf("read journal: %s is not being read", missed)
+	if err != nil {
+		return fmt.Errorf("read journal: %w", tooFew(files, err))
+	}
+	if missed > r.passedOver { // Open will find out why
+		return fmt.Errorf("read journal: what has come is not being read, a file of %d bytes or several", missed-r.passedOver)
 	}
 	r.changed = changed
 	return nil
@@ -61,75 +92,129 @@ func (r *Reader) checkFilesIfChanged() error {
 // want of a descriptor. The reader stands nowhere yet.
 func (r *Reader) checkFiles() error {
 	for attempt := 0; ; attempt++ {
-		missed, total, err := r.missedFile()
-		if err != nil || missed == "" {
-			return tooFew(total, err)
+		missed, files, err := r.missed()
+		switch {
+		case errors.Is(err, errUnsettled):
+			r.changed = nil // looks again soon
+			return nil
+		case err != nil || missed == 0:
+			return tooFew(files, err)
+		case files > maxFiles:
+			return fmt.Errorf("the journal has %d files, and libsystemd opens %d at most: have journald keep fewer files", files, maxFiles)
 		}
 		// It may have come just now, or there may be descriptors again.
 		if attempt == 2 {
-			return tooFew(total, syscall.EMFILE)
+			left, err := descriptorsLeft()
+			if err != nil || left < files {
+				return tooFew(files, cmp.Or[error](err, syscall.EMFILE))
+			}
+			r.passedOver = missed // there are enough: it has another reason
+			return nil
 		}
 		if err := r.renew(); err != nil {
-			return tooFew(total, err)
+			return tooFew(files, err)
 		}
 	}
 }
 
-// missedFile returns a file of the journal that is not open, but could be, and
-// how many files there are in all.
-func (r *Reader) missedFile() (missed string, total int, err error) {
-	closed, total, err := r.closedFiles()
-	for _, path := range closed {
-		alone, err := sd.NewJournalFromFiles(path)
-		if err == nil {
-			alone.Close()
-			return path, total, nil
-		}
-		if lacksDescriptors(err) {
-			return "", total, err
-		}
-		// Of itself libsystemd refuses it: it is damaged.
-	}
-	return "", total, err
-}
+// errUnsettled is returned while a file is being made, or deleted.
+var errUnsettled = errors.New("the files of the journal are changing")
 
-// closedFiles lists the readable files of the journal that are not open, and
-// counts them all.
-func (r *Reader) closedFiles() (closed []string, total int, err error) {
-	open := make(map[inode]bool)
-	fds, err := os.ReadDir("/proc/self/fd")
+// missed returns how many bytes there are in files of the journal that are not open,
+// but could be, and how many files there are in all.
+func (r *Reader) missed() (bytes uint64, total int, err error) {
+	files, usage, err := r.measure()
 	if err != nil {
-		return nil, 0, err
+		return 0, len(files), err
 	}
-	for _, fd := range fds {
-		if i, err := inodeOf(filepath.Join("/proc/self/fd", fd.Name())); err == nil {
-			open[i] = true
-		}
-	}
-	for _, dir := range r.dirs {
-		if dir.file == nil {
-			continue
-		}
-		files, err := journalFiles(dir.path, r.options.Directory != "")
-		if errors.Is(err, os.ErrNotExist) {
-			continue
-		}
-		if err != nil {
-			return nil, total, err
-		}
-		total += len(files)
-		for _, path := range files {
-			i, err := inodeOf(path)
-			if err == nil && !open[i] && syscall.Access(path, 4) == nil {
-				closed = append(closed, path)
+	// A file that takes no room yet may be open or not.
+	settled := !slices.ContainsFunc(files, func(f file) bool { return f.bytes == 0 })
+	files = slices.DeleteFunc(files, func(f file) bool { return r.options.watch.refused[f] })
+	if bytesOf(files) > usage {
+		for i := range files {
+			// Of itself libsystemd refuses what is damaged, or not finished.
+			refused, err := refuses(files[i].path)
+			if err != nil {
+				return 0, len(files), err
+			}
+			const youth = 10 * time.Second
+			info, err := os.Stat(files[i].path)
+			switch {
+			case !refused:
+			case err != nil || time.Since(info.ModTime()) < youth:
+				settled = false
+				files[i].bytes = 0
+			default:
+				r.options.watch.refused[files[i]] = true
+				files[i].bytes = 0
 			}
 		}
 	}
-	return closed, total, nil
+	switch open := bytesOf(files); {
+	case open > usage:
+		return open - usage, len(files), nil
+	case !settled:
+		return 0, len(files), errUnsettled
+	}
+	return 0, len(files), nil
+}
+
+// refuses says whether libsystemd does not open the file. The error is that there is no
+// descriptor to find out.
+func refuses(path string) (bool, error) {
+	alone, err := sd.NewJournalFromFiles(path)
+	if err == nil {
+		return false, alone.Close()
+	}
+	if lacksDescriptors(err) {
+		return false, err
+	}
+	return true, nil
+}
+
+// measure returns the files, and how much of the disk those take that are open, at a
+// moment when they do not change.
+func (r *Reader) measure() (files []file, usage uint64, err error) {
+	for range 3 {
+		if files, err = r.files(); err != nil {
+			return nil, 0, err
+		}
+		if usage, err = r.journal.GetUsage(); err != nil {
+			return files, 0, err
+		}
+		after, err := r.files()
+		if err != nil || slices.Equal(files, after) {
+			return files, usage, err
+		}
+	}
+	return files, 0, errUnsettled
+}
+
+func bytesOf(files []file) (bytes uint64) {
+	for _, f := range files {
+		bytes += f.bytes
+	}
+	return bytes
 }
 
 func lacksDescriptors(err error) bool {
 	return errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE)
+}
+
+// descriptorsLeft is how many files this process may open beside those that it has.
+func descriptorsLeft() (int, error) {
+	open, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		return 0, err
+	}
+	limit, err := descriptorLimit()
+	return int(min(limit, math.MaxInt)) - len(open), err
+}
+
+func descriptorLimit() (uint64, error) {
+	var limit syscall.Rlimit
+	err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit)
+	return limit.Cur, err
 }
 
 // tooFew says what to do about an error that tells of too few descriptors.
@@ -137,12 +222,11 @@ func tooFew(files int, err error) error {
 	if !lacksDescriptors(err) {
 		return err
 	}
-	var limit syscall.Rlimit
-	syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit)
+	limit, _ := descriptorLimit()
 	of := "files"
 	if files > 0 {
 		of = strconv.Itoa(files) + " files"
 	}
 	return fmt.Errorf("%w: the journal has %s, and this process may open %d files in all: "+
-		"raise LimitNOFILE= in the systemd unit, or `ulimit -n`, or have journald keep fewer files", ErrTooFewDescriptors, of, limit.Cur)
+		"raise LimitNOFILE= in the systemd unit, or `ulimit -n`, or have journald keep fewer files", ErrTooFewDescriptors, of, limit)
 }

@@ -86,10 +86,24 @@ func TestDescriptorsRunOut(t *testing.T) {
 	}
 }
 
+// A file for which there was a descriptor in one machine's handle, and in the others'
+// too late, is read by all.
+func TestDescriptorsRunOutWithinMachines(t *testing.T) {
+	dir := t.TempDir()
+	upload(t, dir, "web", from(web, "web", 0, 1))
+	upload(t, dir, "db", from(db, "db", 1, 1))
+	upload(t, dir, "later/comes", from(db, "more", 2, 1))
+	out := openElsewhere(t, sdjournal.Options{Directory: dir}, func(cmd *exec.Cmd) {
+		cmd.Env = append(cmd.Env, "OPEN_FILES=64", "RUN_ELSEWHERE=exhaust within", "COMES=02.journal")
+	})
+	check(t, "output", out, "it is not being read\nmore 0\n")
+}
+
 // elsewhere are what this program does when it is run again for that: with a
 // directory, and what is to come into it, from below it.
 var elsewhere = map[string]func(dir, comes string) error{
-	"exhaust": exhaust,
+	"exhaust":        exhaust,
+	"exhaust within": exhaustWithin,
 }
 
 func come(dir, comes string) error {
@@ -172,6 +186,40 @@ func exhaust(dir, comes string) error {
 	}
 	release(taken)
 	if r, err = sdjournal.Open(o); err != nil {
+		return err
+	}
+	defer r.Close()
+	return readToEnd(r)
+}
+
+// exhaustWithin lets a file come while there is a descriptor for the first machine's
+// handle alone, and reads on when there are some again.
+func exhaustWithin(dir, comes string) error {
+	o := sdjournal.Options{Directory: dir, Start: journal.End}
+	r, err := sdjournal.OpenMachines(o, nil)
+	if err != nil {
+		return err
+	}
+	if o.After, err = r.Cursor(); err != nil {
+		return err
+	}
+	taken := take()
+	taken[0].Close()
+	if err := come(dir, comes); err != nil {
+		return err
+	}
+	if err := r.Process(); err != nil {
+		return err
+	}
+	release(taken)
+	if err := untilError(r); !strings.Contains(err.Error(), "is not being read") {
+		return err
+	}
+	fmt.Println("it is not being read")
+	if err := r.Close(); err != nil {
+		return err
+	}
+	if r, err = sdjournal.OpenMachines(o, nil); err != nil {
 		return err
 	}
 	defer r.Close()

@@ -228,7 +228,7 @@ func (r *Reader) reopen() error {
 		r.journal, fresh.journal = fresh.journal, r.journal
 		r.c, fresh.c = fresh.c, r.c
 		r.dirs, fresh.dirs = fresh.dirs, r.dirs
-		r.changed = fresh.changed
+		r.changed, r.passedOver = fresh.changed, fresh.passedOver
 		r.resumedAfterLost, r.counted = fresh.resumedAfterLost, fresh.counted
 	}
 	if err := errors.Join(err, fresh.Close()); err != nil {

@@ -111,6 +111,7 @@ type Reader struct {
 	resumedAfterLost bool
 
 	changed      []changed // as of the last time that the files were known to be open
+	passedOver   uint64    // bytes in files that were not then, though there were descriptors enough
 	filesChecked time.Time
 	processed    C.uint64_t // r.c.processed at that time
 

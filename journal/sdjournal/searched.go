@@ -107,9 +107,11 @@ type watch struct {
 	looked  time.Time
 	times   []changed
 	stale   bool // there may be other directories by now
+
+	refused map[file]bool // by libsystemd, as damaged
 }
 
-func newWatch(o Options) *watch { return &watch{options: o, stale: true} }
+func newWatch(o Options) *watch { return &watch{options: o, stale: true, refused: make(map[file]bool)} }
 
 // changed is when a directory was changed last; zero if it does not exist, or if it
 // could change again without that being seen in its time.
