@@ -172,7 +172,7 @@ func (r *Reader) goTo(cursor string) (found, same bool, err error) {
 func (r *Reader) walk(cursor string) (found, same bool, err error) {
 	want := parseCursor(cursor)
 	if err := r.renew(); err != nil || cursor == journal.Head {
-		return false, false, err
+		return false, false, tooFew(0, err)
 	}
 	if err := r.journal.SeekTail(); err != nil {
 		return false, false, err
@@ -196,7 +196,7 @@ func (r *Reader) walk(cursor string) (found, same bool, err error) {
 // way that is later.
 func (r *Reader) walkFromHead(cursor string) (later string, same bool, err error) {
 	if err := r.renew(); err != nil {
-		return "", false, err
+		return "", false, tooFew(0, err)
 	}
 	if err := r.journal.SeekHead(); err != nil {
 		return "", false, err
@@ -236,7 +236,7 @@ func (r *Reader) renew() (err error) {
 		return err
 	}
 	if n := C.reader_use(r.c, handle(r.journal)); n < 0 {
-		return fmt.Errorf("watch its directories: %w", syscall.Errno(-n))
+		return watchError(syscall.Errno(-n))
 	}
 	return r.narrow()
 }

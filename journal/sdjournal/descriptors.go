@@ -9,7 +9,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"syscall"
 	"time"
 
@@ -23,6 +22,10 @@ import "C"
 // come: libsystemd passes over the files that it has no descriptors for, without
 // a word.
 var ErrTooFewDescriptors = errors.New("too few file descriptors")
+
+// ErrTooFewWatches is returned by Open, and by Next where it has to open the journal
+// anew: each handle takes one inotify(7) instance.
+var ErrTooFewWatches = errors.New("too few inotify instances")
 
 // maxFiles is how many files libsystemd opens at most (JOURNAL_FILES_MAX in systemd's
 // sd-journal.c).
@@ -201,6 +204,22 @@ func lacksDescriptors(err error) bool {
 	return errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE)
 }
 
+// watchError says which is lacking where a handle cannot watch the directories: for
+// both the kernel has the same error.
+func watchError(n syscall.Errno) error {
+	err := fmt.Errorf("watch the journal's directories: %w", n)
+	if n != syscall.EMFILE {
+		return err
+	}
+	f, lacks := os.Open(os.DevNull)
+	if lacks != nil {
+		return err
+	}
+	f.Close()
+	return fmt.Errorf("%w: this user has fs.inotify.max_user_instances of them: raise that by sysctl; "+
+		"a directory of several machines' journals takes one for each machine", ErrTooFewWatches)
+}
+
 // descriptorsLeft is how many files this process may open beside those that it has.
 func descriptorsLeft() (int, error) {
 	open, err := os.ReadDir("/proc/self/fd")
@@ -223,10 +242,10 @@ func tooFew(files int, err error) error {
 		return err
 	}
 	limit, _ := descriptorLimit()
-	of := "files"
+	has := ""
 	if files > 0 {
-		of = strconv.Itoa(files) + " files"
+		has = fmt.Sprintf("the journal has %d files, and ", files)
 	}
-	return fmt.Errorf("%w: the journal has %s, and this process may open %d files in all: "+
-		"raise LimitNOFILE= in the systemd unit, or `ulimit -n`, or have journald keep fewer files", ErrTooFewDescriptors, of, limit)
+	return fmt.Errorf("%w: %sthis process may open %d files in all: "+
+		"raise LimitNOFILE= in the systemd unit, or `ulimit -n`, or have journald keep fewer files", ErrTooFewDescriptors, has, limit)
 }

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -99,11 +100,33 @@ func TestDescriptorsRunOutWithinMachines(t *testing.T) {
 	check(t, "output", out, "it is not being read\nmore 0\n")
 }
 
+// Where a user has no inotify instances left, that is what the error says: when the
+// journal is opened, and when it is opened anew to find the way.
+func TestTooFewWatches(t *testing.T) {
+	dir := t.TempDir()
+	upload(t, dir, "web", from(web, "web", 0, 2))
+	upload(t, dir, "later/comes", from(web, "more", 2, 1))
+	out := openElsewhere(t, sdjournal.Options{Directory: dir}, func(cmd *exec.Cmd) {
+		cmd.Env = append(cmd.Env, "RUN_ELSEWHERE=watch no more", "COMES=01.journal")
+		root := []syscall.SysProcIDMap{{ContainerID: 0, HostID: 0, Size: 1}}
+		cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWUSER, UidMappings: root, GidMappings: root}
+	})
+	for _, line := range strings.Split(strings.TrimSpace(out), "\n") {
+		if !strings.HasPrefix(line, "too few inotify instances: ") || !strings.Contains(line, "fs.inotify.max_user_instances") || strings.Contains(line, "LimitNOFILE") {
+			t.Errorf("error %q", line)
+		}
+	}
+	if n := strings.Count(out, "\n"); n != 2 {
+		t.Errorf("output %q; want two errors", out)
+	}
+}
+
 // elsewhere are what this program does when it is run again for that: with a
 // directory, and what is to come into it, from below it.
 var elsewhere = map[string]func(dir, comes string) error{
 	"exhaust":        exhaust,
 	"exhaust within": exhaustWithin,
+	"watch no more":  watchNoMore,
 }
 
 func come(dir, comes string) error {
@@ -224,4 +247,38 @@ func exhaustWithin(dir, comes string) error {
 	}
 	defer r.Close()
 	return readToEnd(r)
+}
+
+// watchNoMore prints what opening a journal says without inotify instances, and
+// reading on where the file is gone that it was in.
+func watchNoMore(dir, comes string) error {
+	watches := func(n string) error { return os.WriteFile("/proc/sys/user/max_inotify_instances", []byte(n), 0) }
+	if err := watches("1"); err != nil {
+		return err
+	}
+	o := sdjournal.Options{Directory: dir, Start: journal.End}
+	r, err := sdjournal.Open(o)
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	_, err = sdjournal.Open(o)
+	printCause(err)
+	if err := watches("0"); err != nil {
+		return err
+	}
+	if err := errors.Join(os.Remove(filepath.Join(dir, "web.journal")), come(dir, comes)); err != nil {
+		return err
+	}
+	printCause(untilError(r))
+	return nil
+}
+
+func printCause(err error) {
+	if !errors.Is(err, sdjournal.ErrTooFewWatches) {
+		fmt.Println("not ErrTooFewWatches:", err)
+		return
+	}
+	_, cause, _ := strings.Cut(err.Error(), sdjournal.ErrTooFewWatches.Error())
+	fmt.Println(sdjournal.ErrTooFewWatches.Error() + cause)
 }

@@ -188,16 +188,6 @@ func denied(path string) error {
 		ErrNoPermission, path, fs.ErrPermission, group, name)
 }
 
-// watchError says which of its limits the kernel means: each handle that watches
-// takes one inotify(7) instance.
-func watchError(err syscall.Errno) error {
-	if err != syscall.EMFILE {
-		return err
-	}
-	return fmt.Errorf("%w: raise the limit of open files (LimitNOFILE= in a systemd unit), or fs.inotify.max_user_instances by sysctl; "+
-		"a directory of several machines' journals takes an instance for each machine", err)
-}
-
 // reopenIfMoved opens the journal anew when a directory has come up that
 // libsystemd would not notice: that of a namespace, one whose parent was
 // missing, one that was deleted and made again. It looks once a second.
@@ -232,7 +222,7 @@ func (r *Reader) reopen() error {
 		r.resumedAfterLost, r.counted = fresh.resumedAfterLost, fresh.counted
 	}
 	if err := errors.Join(err, fresh.Close()); err != nil {
-		return fmt.Errorf("reopen journal: %w", err)
+		return fmt.Errorf("reopen journal: %w", tooFew(0, err))
 	}
 	return nil
 }

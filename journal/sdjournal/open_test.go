@@ -47,6 +47,8 @@ func TestMain(m *testing.M) {
 			io.WriteString(os.Stdout, "ErrNoLibrary\n")
 		case errors.Is(err, sdjournal.ErrTooFewDescriptors):
 			io.WriteString(os.Stdout, "ErrTooFewDescriptors\n")
+		case errors.Is(err, sdjournal.ErrTooFewWatches):
+			io.WriteString(os.Stdout, "ErrTooFewWatches\n")
 		}
 		if err != nil {
 			io.WriteString(os.Stdout, err.Error()+"\n")

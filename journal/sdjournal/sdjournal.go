@@ -124,8 +124,9 @@ type Reader struct {
 }
 
 // Open opens a journal and goes to where Next is to go on. The error is
-// ErrNoJournal, ErrNoPermission, ErrNoLibrary or ErrTooFewDescriptors where it is
-// one that only the administrator can mend, and then says how.
+// ErrNoJournal, ErrNoPermission, ErrNoLibrary, ErrTooFewDescriptors or
+// ErrTooFewWatches where it is one that only the administrator can mend, and then
+// says how.
 func Open(o Options) (*Reader, error) {
 	if o.watch == nil {
 		o.watch = newWatch(o)
@@ -167,7 +168,7 @@ func (r *Reader) open() (err error) {
 	var n C.int
 	limit := cmp.Or(r.options.MaxFieldBytes, journal.DefaultMaxFieldBytes)
 	if r.c = C.reader_new(handle(r.journal), C.size_t(limit), &n); r.c == nil {
-		return fmt.Errorf("watch its directories: %w", watchError(syscall.Errno(-n)))
+		return watchError(syscall.Errno(-n))
 	}
 	r.c.orphans = flag(r.options.Machine == NoMachine)
 	if err := r.passKeep(); err != nil {
