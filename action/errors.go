@@ -119,16 +119,16 @@ func RetryAfter(h http.Header, now time.Time) (wait time.Duration, ok bool) {
 	return 0, false
 }
 
-// OneLine makes s fit into an error: control characters become spaces, and what
-// goes beyond limit bytes is cut with a mark.
+// OneLine makes s fit into an error, and for a terminal: white space, and what cannot be
+// printed, becomes a space, and what goes beyond limit bytes is cut with a mark.
 func OneLine(s string, limit int) string {
-	s = strings.ToValidUTF8(strings.TrimSpace(s), "?")
 	s = strings.Map(func(r rune) rune {
-		if unicode.IsControl(r) {
-			return ' '
+		if unicode.IsPrint(r) {
+			return r
 		}
-		return r
-	}, s)
+		return ' '
+	}, strings.ToValidUTF8(s, "?"))
+	s = strings.Join(strings.Fields(s), " ")
 	if len(s) <= limit {
 		return s
 	}

@@ -168,8 +168,9 @@ func TestOneLine(t *testing.T) {
 	tests := []struct{ in, want string }{
 		{"", ""},
 		{"  plain  ", "plain"},
-		{"two\r\nlines\tand \x1b[31m", "two  lines and  [31m"},
-		{"8-bit \u009b[31m", "8-bit  [31m"},
+		{"two\r\nlines\tand \x1b[31m", "two lines and [31m"},
+		{"8-bit \u009b[31m", "8-bit [31m"},
+		{"turned \u202eround, and hidden\u200b", "turned round, and hidden"},
 		{"broken \xff", "broken ?"},
 	}
 	for _, tt := range tests {

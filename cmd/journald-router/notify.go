@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/coreos/go-systemd/v22/daemon"
+	"github.com/journald-router/journald-router/action"
 	"github.com/journald-router/journald-router/router"
 	"golang.org/x/sys/unix"
 )
@@ -88,5 +89,5 @@ func statusLine(s *router.Snapshot) string {
 			line += fmt.Sprintf(" and fails (%s)", count(a.Failures, "time"))
 		}
 	}
-	return oneLine(line)
+	return action.OneLine(line, len(line))
 }

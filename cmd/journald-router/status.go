@@ -11,8 +11,8 @@ import (
 	"strings"
 	"text/tabwriter"
 	"time"
-	"unicode"
 
+	"github.com/journald-router/journald-router/action"
 	"github.com/journald-router/journald-router/config"
 	"github.com/journald-router/journald-router/control"
 	"github.com/journald-router/journald-router/router"
@@ -139,7 +139,7 @@ func losses(line func(name, format string, args ...any), s *router.Snapshot) {
 	}
 	for _, a := range s.Actions {
 		if a.Failures > 0 {
-			line("failing", "%s, %s in a row; next try %s; %s", a.Name, count(a.Failures, "time"), stamp(a.NextTry), oneLine(a.LastError))
+			line("failing", "%s, %s in a row; next try %s; %s", a.Name, count(a.Failures, "time"), stamp(a.NextTry), action.OneLine(a.LastError, len(a.LastError)))
 		}
 		if a.Kind == "" {
 			line("left over", "the queue of %s, which the configuration does not have", a.Name)
@@ -162,17 +162,6 @@ func each[N int | uint64](counts map[string]N) string {
 		all = append(all, fmt.Sprintf("%s %d", cmp.Or(name, "unknown"), counts[name]))
 	}
 	return strings.Join(all, ", ")
-}
-
-// oneLine makes what a destination has answered fit for a terminal.
-func oneLine(s string) string {
-	printable := func(r rune) rune {
-		if unicode.IsPrint(r) {
-			return r
-		}
-		return ' '
-	}
-	return strings.Join(strings.Fields(strings.Map(printable, s)), " ")
 }
 
 // stamp is a time in the administrator's zone.
