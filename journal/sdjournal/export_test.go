@@ -2,3 +2,14 @@ package sdjournal
 
 // Indexed says whether the journal's index is in use.
 func (r *Reader) Indexed() bool { return r.c != nil && r.c.indexed != 0 }
+
+// WentAhead is how many entries the second handle has gone through for the reader.
+func (r *Reader) WentAhead() uint64 { return r.ahead.wentAhead }
+
+// SetStretch shortens the stretches of the journal that two handles share, and
+// returns what sets them back.
+func SetStretch(entries uint64) (restore func()) {
+	before := stretch
+	stretch = entries
+	return func() { stretch = before }
+}

@@ -126,6 +126,7 @@ func (r *Reader) takeIndex() error {
 	if _, err := r.seekIndex(cursor); err != nil {
 		return err
 	}
+	r.noStretch()
 	r.c.indexed, r.sieveChanged = 1, false
 	r.judged = parseCursor(cursor)
 	r.countFrom(place{}) // what the index passes over is not missing
@@ -214,13 +215,7 @@ func (r *Reader) leaveIndex() error {
 	if err := r.setMatches(nil); err != nil {
 		return err
 	}
-	if err := r.resume(cursor); err != nil {
-		return err
-	}
-	if changed && r.c.before == nil {
-		return r.stand(cursor, r.c.moved != 0, true)
-	}
-	return nil
+	return r.goOnAfter(cursor, changed)
 }
 
 // scan notes that the index is not in use after the cursor any more.

@@ -178,6 +178,18 @@ func (r *Reader) resume(cursor string) error {
 	return r.settle(cursor, found, same)
 }
 
+// goOnAfter is resume for the entry that was read last. If files have come or gone
+// since, Next then looks for a gap there.
+func (r *Reader) goOnAfter(cursor string, changed bool) error {
+	if err := r.resume(cursor); err != nil {
+		return err
+	}
+	if changed && r.c.before == nil {
+		return r.stand(cursor, r.c.moved != 0, true)
+	}
+	return nil
+}
+
 // resumeAtOthers goes to a saved cursor that is of another machine's entry, and
 // tells whether it is.
 func (r *Reader) resumeAtOthers(cursor string) (bool, error) {

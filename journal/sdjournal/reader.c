@@ -133,6 +133,7 @@ struct reader *reader_new(sd_journal *journal, size_t limit, int *error) {
 		return NULL;
 	}
 	r->limit = limit;
+	r->left = UINT64_MAX;
 	r->mark_len = snprintf(r->mark, sizeof r->mark, "\xE2\x80\xA6 [cut by journald-router: longer than %zu bytes]", limit);
 	*error = reader_use(r, journal);
 	if (*error < 0) {
@@ -160,6 +161,7 @@ int reader_use(struct reader *r, sd_journal *journal) {
 void reader_free(struct reader *r) {
 	free(r->kept.data);
 	free(r->record.data);
+	free(r->collected.data);
 	free(r->cursor);
 	free(r->known);
 	free(r->before);
@@ -480,6 +482,8 @@ int reader_next(struct reader *r) {
 	for (int n = 0; n < AT_ONCE; n++) {
 		if (r->astray)
 			return READER_STUCK;
+		if (r->left == 0)
+			return READER_PASSED;
 		if (!r->moved) {
 			// While there is much to read nobody waits.
 			if (++r->calls % 1024 == 0 && (e = process_when_due(r)) < 0)
@@ -494,6 +498,7 @@ int reader_next(struct reader *r) {
 		}
 		r->moved = 0;
 		r->walked++;
+		r->left--;
 		r->scanned++;
 		r->cut_here = 0;
 		leave(r);
@@ -527,6 +532,36 @@ int reader_next(struct reader *r) {
 		whole = 0;
 	}
 	return READER_PASSED;
+}
+
+int reader_claim(struct reader *r, char *cursor) {
+	free(r->cursor);
+	r->cursor = cursor;
+	r->lost = 0;
+	return cursor ? 0 : -ENOMEM;
+}
+
+int reader_collect(struct reader *r, uint64_t entries, size_t room) {
+	struct buffer *b = &r->collected;
+	int e = READER_PASSED;
+
+	empty(b);
+	r->left = entries;
+	while (r->left > 0 && b->len < room && (e == READER_PASSED || e == READER_ENTRY)) {
+		r->recorded = 1; // has next pack the record as well
+		e = reader_next(r);
+		if (e != READER_ENTRY)
+			continue;
+		uint64_t realtime = r->realtime;
+		char *to = extend(b, sizeof realtime);
+		if (!to)
+			return -ENOMEM;
+		memcpy(to, &realtime, sizeof realtime);
+		if ((e = reader_record(r)) < 0 || (e = put(b, r->kept.data, r->kept.len)) < 0 || (e = put(b, r->record.data, r->record.len)) < 0)
+			return e;
+		e = READER_ENTRY;
+	}
+	return e < 0 ? e : 0;
 }
 
 int reader_record(struct reader *r) {

@@ -53,6 +53,9 @@ struct reader {
 	int sifting; // there are tests on some of them
 	int orphans; // only entries that bear no machine id are wanted
 
+	uint64_t left;           // entries to go through before next does nothing
+	struct buffer collected; // by reader_collect
+
 	int indexed;              // the journal itself passes over what the sieve holds back
 	uint64_t scanned, wanted; // entries gone through, and returned, since Go has set these to 0
 
@@ -98,8 +101,14 @@ enum {
 };
 int reader_next(struct reader *r);    // 0: there is none yet
 int reader_cursor(struct reader *r);  // fills cursor
+int reader_claim(struct reader *r, char *cursor); // which it takes over: the reader stands there, wherever the journal does
 int reader_record(struct reader *r);  // fills record
 int reader_process(struct reader *r); // lets go of deleted files, finds new ones
+
+// reader_collect goes through so many entries, or fewer where there are no more, where
+// something is amiss, or where collected has no room left. There the entries are that
+// the sieve lets through: realtime, and after its length each, kept and record.
+int reader_collect(struct reader *r, uint64_t entries, size_t room);
 
 // reader_wait returns the number of the first of the readers, counted from 1, that
 // has a next entry, as soon as one has; or 0 after the time, or when *stop is no

@@ -115,6 +115,8 @@ type Reader struct {
 	filesChecked time.Time
 	processed    C.uint64_t // r.c.processed at that time
 
+	ahead ahead
+
 	counted place // of the last entry that tally knows; without source: none
 	stuck   bool  // the handle was opened anew to get on, and no entry has come since
 
@@ -208,8 +210,16 @@ func (r *Reader) Next() (journal.Entry, error) {
 	if r.ended {
 		return nil, journal.ErrEnd
 	}
-	if err := r.chooseWay(); err != nil {
+	if given, err := r.give(); err != nil {
 		return nil, fmt.Errorf("read journal: %w", err)
+	} else if given {
+		return r.handOut()
+	}
+	if err := r.choosePath(); err != nil {
+		return nil, fmt.Errorf("read journal: %w", err)
+	}
+	if r.ahead.away { // there is something to give
+		return nil, nil
 	}
 	n := C.reader_next(r.c)
 	if r.processed != r.c.processed {
@@ -241,12 +251,31 @@ func (r *Reader) Next() (journal.Entry, error) {
 		if n == C.READER_LOOK || r.c.moved != 0 { // it had to go back
 			return nil, nil
 		}
-		r.tellOfCuts()
-		if r.options.sole != "" && !r.passes() {
-			return nil, nil
-		}
-		return &r.entry, nil
+		return r.handOut()
 	}
+}
+
+// choosePath sees to it that the handle is where it is to go on from, and goes on in
+// the way that is the fastest.
+func (r *Reader) choosePath() error {
+	if r.ahead.away {
+		if err := r.land(); err != nil {
+			return err
+		}
+	}
+	if err := r.chooseWay(); err != nil {
+		return err
+	}
+	return r.lookAhead()
+}
+
+// handOut returns the entry that the reader stands on, if it is not another machine's.
+func (r *Reader) handOut() (journal.Entry, error) {
+	r.tellOfCuts()
+	if r.options.sole != "" && !r.passes() {
+		return nil, nil
+	}
+	return &r.entry, nil
 }
 
 // noNext is called where the handle has no next entry. It returns nil where that is
@@ -271,6 +300,7 @@ func (r *Reader) noNext() error {
 		return r.end()
 	}
 	r.c.scanned, r.c.wanted = 0, 0
+	r.closeAhead()
 	return io.EOF
 }
 
@@ -325,6 +355,7 @@ func (r *Reader) Keep(fields []string, sieve journal.Sieve) {
 	if err := r.passKeep(); err != nil {
 		panic(err) // out of memory
 	}
+	r.stayBehind()
 	r.sieveIsNew()
 }
 
@@ -369,7 +400,7 @@ func (r *Reader) Wait(ctx context.Context) error {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		if r.c.indexed != 0 {
+		if r.c.indexed != 0 || r.ahead.away {
 			return nil // it has not come to the end yet
 		}
 		if err := r.reopenIfMoved(); err != nil {
@@ -403,6 +434,7 @@ func waitFor(readers []*C.struct_reader, d time.Duration, stop *int32) (int, err
 // second calls this instead, or the disk space of deleted files stays taken.
 // It ends the validity of the last entry, as any call does.
 func (r *Reader) Process() error {
+	r.closeAhead()
 	if n := C.reader_process(r.c); n < 0 {
 		return fmt.Errorf("look for new journal files: %w", syscall.Errno(-n))
 	}
@@ -411,6 +443,7 @@ func (r *Reader) Process() error {
 
 // Close implements journal.Reader.
 func (r *Reader) Close() error {
+	r.closeAhead()
 	closeDirectories(r.dirs)
 	r.dirs = nil
 	if r.c != nil {
@@ -441,6 +474,9 @@ func (e *entry) Values(dst [][]byte, field string) [][]byte {
 		}
 	}
 	kept := unsafe.Slice((*byte)(unsafe.Pointer(r.c.kept.data)), int(r.c.kept.len))
+	if r.ahead.giving {
+		kept = r.ahead.kept
+	}
 	for len(kept) > 0 {
 		of, n := binary.NativeEndian.Uint32(kept), binary.NativeEndian.Uint32(kept[4:])
 		if of == index {
@@ -459,6 +495,9 @@ func (e *entry) Time() time.Time {
 // Record implements journal.Entry.
 func (e *entry) Record() (journal.Record, error) {
 	c := e.reader.c
+	if e.reader.ahead.giving {
+		return journal.Unpack(e.reader.slab.copy(e.reader.ahead.record))
+	}
 	if n := C.reader_record(c); n < 0 {
 		return journal.Record{}, fmt.Errorf("read journal entry: %w", syscall.Errno(-n))
 	}

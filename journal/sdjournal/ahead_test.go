@@ -1,0 +1,344 @@
+package sdjournal_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/journald-router/journald-router/journal"
+	"github.com/journald-router/journald-router/journal/journaltest"
+	"github.com/journald-router/journald-router/journal/sdjournal"
+)
+
+// short has two handles share the journal in stretches that a test can afford.
+func short(t *testing.T, entries uint64) {
+	t.Helper()
+	if runtime.GOMAXPROCS(0) < 2 {
+		t.Fatal("one processor: two handles are not used, and this would test nothing")
+	}
+	t.Cleanup(sdjournal.SetStretch(entries))
+}
+
+// wants are the messages that begin with "SLACK: ", which is one in twelve of a few
+// thousand.
+func wants(all []string) (some []string) {
+	for _, m := range all {
+		if strings.HasPrefix(m, "SLACK: ") {
+			some = append(some, m)
+		}
+	}
+	return some
+}
+
+// backlog logs lines, and rotates now and then.
+func backlog(j *journaltest.T, n, rotateEvery int) (all []string) {
+	for i := range n {
+		m := fmt.Sprint("line ", i)
+		if i%12 == 5 {
+			m = fmt.Sprint("SLACK: ", i)
+		}
+		all = append(all, m)
+		say(j, m)
+		if rotateEvery > 0 && i%rotateEvery == rotateEvery-1 {
+			j.Sync()
+			j.Rotate()
+		}
+	}
+	j.Sync()
+	return all
+}
+
+// prefixed opens the journal for those of them.
+func prefixed(t *testing.T, o sdjournal.Options) *sdjournal.Reader {
+	t.Helper()
+	r := open(t, o)
+	keepPrefixed(r, "SLACK: ")
+	return r
+}
+
+func keepPrefixed(r journal.Reader, prefix string) {
+	r.Keep([]string{"TEST", "MESSAGE"}, journal.Sieve{{Field: "MESSAGE", Op: journal.Prefix, Text: prefix}})
+}
+
+// next is the message of the next entry that is wanted, and whether there is one.
+func next(t *testing.T, r journal.Reader) (string, bool) {
+	t.Helper()
+	for {
+		e, err := r.Next()
+		if err == io.EOF || err == journal.ErrEnd {
+			return "", false
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if e == nil {
+			continue
+		}
+		kept := e.Values(nil, "MESSAGE")
+		if len(kept) != 1 {
+			t.Fatalf("%d values of MESSAGE are kept", len(kept))
+		}
+		m := string(kept[0])
+		record, err := e.Record()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if whole, _ := record.Get("MESSAGE"); string(whole) != m || !record.Time().Equal(e.Time()) {
+			t.Fatalf("the record is of %q at %v, the entry of %q at %v", whole, record.Time(), m, e.Time())
+		}
+		if c := cursor(t, r); c != record.Cursor() {
+			t.Fatalf("the reader stands at %s, the record is of %s", c, record.Cursor())
+		}
+		return m, true
+	}
+}
+
+func rest(t *testing.T, r journal.Reader) (all []string) {
+	t.Helper()
+	for {
+		m, ok := next(t, r)
+		if !ok {
+			return all
+		}
+		all = append(all, m)
+	}
+}
+
+func untroubled(t *testing.T, o sdjournal.Options) sdjournal.Options {
+	o.OnGap = func(g journal.Gap) { t.Errorf("gap %+v", g) }
+	o.OnDamage = func(d journal.Damage) { t.Errorf("damage %+v", d) }
+	return o
+}
+
+// Two handles read what one does, and each position is one to come back to.
+func TestTwoHandles(t *testing.T) {
+	j := journaltest.Start(t, journaltest.Options{})
+	all := backlog(j, 1500, 400)
+	for _, entries := range []uint64{1, 7, 50, 300, 900} {
+		t.Run(fmt.Sprint(entries), func(t *testing.T) {
+			short(t, entries)
+			o := untroubled(t, sdjournal.Options{Namespace: j.Namespace(), Start: journal.Beginning})
+			r := prefixed(t, o)
+			check(t, "read", rest(t, r), wants(all))
+			if went := r.WentAhead(); entries < 400 && went == 0 {
+				t.Error("the second handle was of no use: this test tests nothing")
+			}
+			o.Once = true
+			check(t, "read once", rest(t, prefixed(t, o)), wants(all))
+
+			o.Once = false
+			r = prefixed(t, o)
+			for i, m := range wants(all) {
+				if got, _ := next(t, r); got != m {
+					t.Fatalf("entry %d is %q, want %q", i, got, m)
+				}
+				if i%7 != 3 {
+					continue
+				}
+				o.After = cursor(t, r)
+				check(t, "read after "+m, rest(t, prefixed(t, o)), wants(all)[i+1:])
+			}
+			late := fmt.Sprint("SLACK: later ", entries)
+			say(j, late)
+			check(t, "followed", follow(t, r, 1), []string{late})
+			all = append(all, late)
+		})
+	}
+}
+
+// What is damaged, deleted or numbered by another journald is left to the reader
+// itself: it reads, and tells, what it does alone.
+func TestTwoHandlesInTrouble(t *testing.T) {
+	const n, span = 1200, 300
+	told := func(t *testing.T, o sdjournal.Options, processors int) (read []string, damages, gaps uint64, went uint64) {
+		t.Helper()
+		defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(processors))
+		o.OnDamage = func(d journal.Damage) { damages += d.Entries }
+		o.OnGap = func(g journal.Gap) { gaps += max(g.Entries, 1) }
+		r := prefixed(t, o)
+		read = rest(t, r)
+		cursor(t, r)
+		return read, damages, gaps, r.WentAhead()
+	}
+	for _, tt := range []struct {
+		name string
+		do   func(t *testing.T, j *journaltest.T)
+		lost []string
+	}{
+		{name: "entries damaged", do: func(t *testing.T, j *journaltest.T) {
+			var writes []func() // a file that is damaged can no longer be searched
+			for _, m := range []string{"SLACK: 101", "SLACK: 605", "line 606", "SLACK: 1001"} {
+				f := fileWith(t, j.Dir(), m)
+				at := f.entry(m).at
+				writes = append(writes, func() { f.write(at, make([]byte, 16)...) })
+			}
+			for _, write := range writes {
+				write()
+			}
+		}, lost: []string{"SLACK: 101", "SLACK: 605", "SLACK: 1001"}},
+		{name: "values damaged", do: func(t *testing.T, j *journaltest.T) {
+			for _, m := range []string{"SLACK: 305", "line 700"} {
+				f := fileWith(t, j.Dir(), m)
+				f.write(f.message(m).at+1, 7)
+			}
+		}, lost: []string{"SLACK: 305"}},
+		{name: "file deleted", do: func(t *testing.T, j *journaltest.T) {
+			if err := os.Remove(fileWith(t, j.Dir(), "line 640").path); err != nil {
+				t.Fatal(err)
+			}
+		}, lost: numbered(600, 899)},
+		{name: "others' entries between", do: func(t *testing.T, j *journaltest.T) {
+			var others []journaltest.Entry
+			for i := range 100 {
+				e := at(thisBoot(t), 0, "other")
+				e.Time, e.Monotonic = time.Now().Add(-time.Duration(100-i)*time.Millisecond), uptime(t)-time.Duration(100-i)*time.Millisecond
+				others = append(others, e)
+			}
+			journaltest.ForgeFile(t, filepath.Join(j.Dir(), "other.journal"), slices.Values(others))
+		}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			short(t, 20)
+			j := journaltest.Start(t, journaltest.Options{})
+			all := backlog(j, n, span)
+			tt.do(t, j)
+			o := sdjournal.Options{Namespace: j.Namespace(), Start: journal.Beginning}
+			alone, damages, gaps, went := told(t, o, 1)
+			if went != 0 {
+				t.Fatal("with one processor there is a second handle")
+			}
+			read, damages2, gaps2, went := told(t, o, 2)
+			check(t, "read by two handles", read, alone)
+			if damages2 != damages || gaps2 != gaps {
+				t.Errorf("two handles tell of %d entries damaged, %d lost; one of %d and %d", damages2, gaps2, damages, gaps)
+			}
+			check(t, "read", read, without(wants(all), tt.lost...))
+			if went == 0 && !strings.HasPrefix(tt.name, "others") {
+				t.Error("the second handle was of no use: this test tests nothing")
+			}
+		})
+	}
+}
+
+func numbered(from, to int) (all []string) {
+	for i := from; i <= to; i++ {
+		all = append(all, fmt.Sprint("SLACK: ", i))
+	}
+	return all
+}
+
+func uptime(t *testing.T) time.Duration {
+	t.Helper()
+	text, err := os.ReadFile("/proc/uptime")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var seconds float64
+	if _, err := fmt.Sscan(string(text), &seconds); err != nil {
+		t.Fatal(err)
+	}
+	return time.Duration(seconds * float64(time.Second))
+}
+
+// Whatever happens while two handles read, nothing is lost and nothing comes twice:
+// other rules, files that are let go of, rotation, positions saved, restarts.
+func TestTwoHandlesAtWork(t *testing.T) {
+	seed := uint64(time.Now().UnixNano())
+	random := rand.New(rand.NewPCG(seed, 0))
+	defer func() {
+		if t.Failed() {
+			t.Log("seed", seed)
+		}
+	}()
+	short(t, 1+uint64(random.IntN(40)))
+	j := journaltest.Start(t, journaltest.Options{})
+	all := backlog(j, 1500, 200+random.IntN(400))
+	o := untroubled(t, sdjournal.Options{Namespace: j.Namespace(), Start: journal.Beginning})
+	r := prefixed(t, o)
+	var read []string
+	var went uint64
+	for i := 0; len(read) < len(wants(all)); i++ {
+		m, ok := next(t, r)
+		if !ok { // a new file is found by Wait
+			if err := r.Wait(timeout(t, 20*time.Second)); err != nil {
+				t.Fatalf("read %q: %v", read, err)
+			}
+			continue
+		}
+		read = append(read, m)
+		switch random.IntN(12) {
+		case 0: // as a reload does: what is wanted stays the same here
+			prefix := []string{"SLACK: ", "SLACK:", "SLACK"}[random.IntN(3)]
+			keepPrefixed(r, prefix)
+		case 1:
+			if err := r.Process(); err != nil {
+				t.Fatal(err)
+			}
+		case 2:
+			j.Rotate()
+		case 3:
+			o.After = cursor(t, r)
+			went += r.WentAhead()
+			r = prefixed(t, o)
+		case 4:
+			if err := r.Wait(timeout(t, time.Millisecond)); err != nil && !errors.Is(err, context.DeadlineExceeded) {
+				t.Fatal(err)
+			}
+		case 5:
+			m := fmt.Sprint("SLACK: new ", i)
+			say(j, m)
+			j.Sync()
+			all = append(all, m)
+		}
+	}
+	check(t, "read", append(read, rest(t, r)...), wants(all))
+	if went+r.WentAhead() == 0 {
+		t.Error("the second handle was of no use: this test tests nothing")
+	}
+}
+
+// A second handle keeps no deleted file open longer than the first: not while what it
+// has collected waits to be taken, nor once there is no backlog any more.
+func TestTwoHandlesLetGo(t *testing.T) {
+	short(t, 20)
+	j := journaltest.Start(t, journaltest.Options{})
+	all := backlog(j, 1000, 250)
+	o := sdjournal.Options{Namespace: j.Namespace(), Start: journal.Beginning}
+	r := prefixed(t, o)
+	var read []string
+	for r.WentAhead() == 0 {
+		m, ok := next(t, r)
+		if !ok {
+			t.Fatal("the second handle was of no use: this test tests nothing")
+		}
+		read = append(read, m)
+	}
+	for _, path := range archived(t, j) {
+		if err := os.Remove(path); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if len(deleted(openFiles(t, j.Dir()))) == 0 {
+		t.Fatal("no deleted file is open: this test tests nothing")
+	}
+	if err := r.Process(); err != nil {
+		t.Fatal(err)
+	}
+	check(t, "deleted files that are open", deleted(openFiles(t, j.Dir())), []string(nil))
+	read = append(read, rest(t, r)...)
+	if !slices.Equal(read[:3], wants(all)[:3]) || slices.Compare(slices.Sorted(slices.Values(read)), slices.Compact(slices.Sorted(slices.Values(read)))) != 0 {
+		t.Errorf("read %q", read)
+	}
+	if files := openFiles(t, j.Dir()); len(files) != 2 {
+		t.Errorf("open when there is no backlog: %q; want one descriptor and its mapping", files)
+	}
+}
