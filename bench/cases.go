@@ -152,12 +152,14 @@ func (b *bench) pinned() (reached, compared, want string, err error) {
 	m, err := b.interleave(
 		func() (float64, error) { _, _, seconds, err := b.cLoop("match", unit); return seconds, err },
 		func() (float64, error) { return b.readerScan(rule, count) },
-		func() (float64, error) { return b.readerScan(oneRule, b.matching()) })
+		func() (float64, error) { return b.readerScan(oneRule, b.matching()) },
+		b.cScan)
 	if err != nil {
 		return
 	}
-	return fmt.Sprintf("%.2f x C, %.0f times faster than a scan", m[1]/m[0], m[2]/m[1]),
-		fmt.Sprintf("C, by the same match: %d entries in %.0f ms", count, 1000*m[0]), "at most 1.3 x C, at least 10 times faster", nil
+	return fmt.Sprintf("%.2f x C, %.1f times faster than C scans, %.1f times faster than the reader scans", m[1]/m[0], m[3]/m[1], m[2]/m[1]),
+		fmt.Sprintf("C, by the same match: %d entries in %.0f ms, %.1f times faster than C scans", count, 1000*m[0], m[3]/m[0]),
+		"at most 1.3 x C, at least 10 times faster than a scan", nil
 }
 
 // once runs the program over the journal with one rule, and returns the time; the
@@ -206,11 +208,12 @@ func (b *bench) wholeProgram() (reached, compared, want string, err error) {
 
 func (b *bench) everything() (reached, compared, want string, err error) {
 	rule := `{name: all, match: {MESSAGE: {exists: true}}, actions: [out]}`
-	m, err := b.interleave(b.cScan, func() (float64, error) { return b.once(rule, b.entries) })
+	m, err := b.interleave(b.cScan, func() (float64, error) { return b.once(rule, b.entries) }, b.intake)
 	if err != nil {
 		return
 	}
-	return b.rate(m[1]), "C: " + b.rate(m[0]), "at least 150000 entries/s", nil
+	return fmt.Sprintf("%s, %.1f times what journald takes in", b.rate(m[1]), m[2]/m[1]),
+		fmt.Sprintf("journald: %s; C: %s", b.rate(m[2]), b.rate(m[0])), "at least 150000 entries/s, twice what journald takes in", nil
 }
 
 // python compares with the pipeline that the project began with, by the clock and

@@ -6,6 +6,7 @@ import (
 	"io"
 	"math"
 	"runtime"
+	"slices"
 	"time"
 
 	"github.com/journald-router/journald-router/journal"
@@ -81,7 +82,9 @@ type stream struct {
 	routes  *Routes
 	matcher *rules.Matcher
 	matches []rules.Match
-	values  [][]byte // reused
+	values  [][]byte       // reused
+	same    []rules.Match  // of an entry before, without captures
+	to      []spool.Target // of that
 
 	moved bool      // an entry was read
 	dirty bool      // the position has moved since it was last handed to append
@@ -220,20 +223,27 @@ func (s *stream) batch() (batch []spool.Routed, err error) {
 		if len(batch) == 0 {
 			began = time.Now()
 		}
-		batch = append(batch, spool.Routed{Record: record, To: targets(s.matches)})
+		batch = append(batch, spool.Routed{Record: record, To: s.targets()})
 		size += len(record.Packed())
 	}
 	return batch, nil
 }
 
-func targets(matches []rules.Match) []spool.Target {
-	var to []spool.Target
-	for _, m := range matches {
+// targets are what the matches ask for. Entries in a row mostly match alike, and share
+// them.
+func (s *stream) targets() []spool.Target {
+	if slices.EqualFunc(s.matches, s.same, func(a, b rules.Match) bool {
+		return a.Rule == b.Rule && a.Value == b.Value && a.Strip == b.Strip && len(a.Captures)+len(b.Captures) == 0
+	}) {
+		return s.to
+	}
+	s.same, s.to = slices.Clone(s.matches), nil
+	for _, m := range s.matches {
 		for _, action := range m.Rule.Actions {
-			to = append(to, spool.Target{Action: action, Rule: m.Rule.Name, Value: m.Value, Strip: m.Strip, Captures: m.Captures})
+			s.to = append(s.to, spool.Target{Action: action, Rule: m.Rule.Name, Value: m.Value, Strip: m.Strip, Captures: m.Captures})
 		}
 	}
-	return to
+	return s.to
 }
 
 // savePosition stores how far was read, on the way out.
