@@ -47,7 +47,11 @@ func backlog(j *journaltest.T, n, rotateEvery int) (all []string) {
 			m = fmt.Sprint("SLACK: ", i)
 		}
 		all = append(all, m)
-		say(j, m)
+		kind := "line"
+		if i%12 == 5 {
+			kind = "slack"
+		}
+		j.Send(mark, journaltest.Fields("MESSAGE", m)[0], journaltest.Fields("KIND", kind)[0])
 		if rotateEvery > 0 && i%rotateEvery == rotateEvery-1 {
 			j.Sync()
 			j.Rotate()
@@ -57,16 +61,18 @@ func backlog(j *journaltest.T, n, rotateEvery int) (all []string) {
 	return all
 }
 
-// prefixed opens the journal for those of them.
-func prefixed(t *testing.T, o sdjournal.Options) *sdjournal.Reader {
-	t.Helper()
-	r := open(t, o)
-	keepPrefixed(r, "SLACK: ")
-	return r
+// ways to find them: by scanning, and by the index.
+var ways = map[string]journal.Sieve{
+	"scan":  {{Field: "MESSAGE", Op: journal.Prefix, Text: "SLACK: "}},
+	"index": {equal("KIND", "slack")},
 }
 
-func keepPrefixed(r journal.Reader, prefix string) {
-	r.Keep([]string{"TEST", "MESSAGE"}, journal.Sieve{{Field: "MESSAGE", Op: journal.Prefix, Text: prefix}})
+// openFor opens the journal for those of them.
+func openFor(t *testing.T, sieve journal.Sieve, o sdjournal.Options) *sdjournal.Reader {
+	t.Helper()
+	r := open(t, o)
+	r.Keep([]string{"TEST", "MESSAGE", "KIND"}, sieve)
+	return r
 }
 
 // next is the message of the next entry that is wanted, and whether there is one.
@@ -123,35 +129,38 @@ func untroubled(t *testing.T, o sdjournal.Options) sdjournal.Options {
 func TestTwoHandles(t *testing.T) {
 	j := journaltest.Start(t, journaltest.Options{})
 	all := backlog(j, 1500, 400)
-	for _, entries := range []uint64{1, 7, 50, 300, 900} {
-		t.Run(fmt.Sprint(entries), func(t *testing.T) {
-			short(t, entries)
-			o := untroubled(t, sdjournal.Options{Namespace: j.Namespace(), Start: journal.Beginning})
-			r := prefixed(t, o)
-			check(t, "read", rest(t, r), wants(all))
-			if went := r.WentAhead(); entries < 400 && went == 0 {
-				t.Error("the second handle was of no use: this test tests nothing")
-			}
-			o.Once = true
-			check(t, "read once", rest(t, prefixed(t, o)), wants(all))
+	for _, entries := range []uint64{2, 7, 25, 300, 900} {
+		for way, sieve := range ways {
+			t.Run(fmt.Sprint(way, " ", entries), func(t *testing.T) {
+				prefixed := func(t *testing.T, o sdjournal.Options) *sdjournal.Reader { return openFor(t, sieve, o) }
+				short(t, entries)
+				o := untroubled(t, sdjournal.Options{Namespace: j.Namespace(), Start: journal.Beginning})
+				r := prefixed(t, o)
+				check(t, "read", rest(t, r), wants(all))
+				if went := r.WentAhead(); (entries < 30 || entries < 400 && way == "scan") && went == 0 {
+					t.Error("the second handle was of no use: this test tests nothing")
+				}
+				o.Once = true
+				check(t, "read once", rest(t, prefixed(t, o)), wants(all))
 
-			o.Once = false
-			r = prefixed(t, o)
-			for i, m := range wants(all) {
-				if got, _ := next(t, r); got != m {
-					t.Fatalf("entry %d is %q, want %q", i, got, m)
+				o.Once = false
+				r = prefixed(t, o)
+				for i, m := range wants(all) {
+					if got, _ := next(t, r); got != m {
+						t.Fatalf("entry %d is %q, want %q", i, got, m)
+					}
+					if i%7 != 3 {
+						continue
+					}
+					o.After = cursor(t, r)
+					check(t, "read after "+m, rest(t, prefixed(t, o)), wants(all)[i+1:])
 				}
-				if i%7 != 3 {
-					continue
-				}
-				o.After = cursor(t, r)
-				check(t, "read after "+m, rest(t, prefixed(t, o)), wants(all)[i+1:])
-			}
-			late := fmt.Sprint("SLACK: later ", entries)
-			say(j, late)
-			check(t, "followed", follow(t, r, 1), []string{late})
-			all = append(all, late)
-		})
+				late := fmt.Sprint("SLACK: later ", way, entries)
+				j.Send(mark, journaltest.Fields("MESSAGE", late)[0], journaltest.Fields("KIND", "slack")[0])
+				check(t, "followed", follow(t, r, 1), []string{late})
+				all = append(all, late)
+			})
+		}
 	}
 }
 
@@ -159,12 +168,12 @@ func TestTwoHandles(t *testing.T) {
 // itself: it reads, and tells, what it does alone.
 func TestTwoHandlesInTrouble(t *testing.T) {
 	const n, span = 1200, 300
-	told := func(t *testing.T, o sdjournal.Options, processors int) (read []string, damages, gaps uint64, went uint64) {
+	told := func(t *testing.T, o sdjournal.Options, sieve journal.Sieve, processors int) (read []string, damages, gaps uint64, went uint64) {
 		t.Helper()
 		defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(processors))
 		o.OnDamage = func(d journal.Damage) { damages += d.Entries }
 		o.OnGap = func(g journal.Gap) { gaps += max(g.Entries, 1) }
-		r := prefixed(t, o)
+		r := openFor(t, sieve, o)
 		read = rest(t, r)
 		cursor(t, r)
 		return read, damages, gaps, r.WentAhead()
@@ -212,18 +221,20 @@ func TestTwoHandlesInTrouble(t *testing.T) {
 			all := backlog(j, n, span)
 			tt.do(t, j)
 			o := sdjournal.Options{Namespace: j.Namespace(), Start: journal.Beginning}
-			alone, damages, gaps, went := told(t, o, 1)
-			if went != 0 {
-				t.Fatal("with one processor there is a second handle")
-			}
-			read, damages2, gaps2, went := told(t, o, 2)
-			check(t, "read by two handles", read, alone)
-			if damages2 != damages || gaps2 != gaps {
-				t.Errorf("two handles tell of %d entries damaged, %d lost; one of %d and %d", damages2, gaps2, damages, gaps)
-			}
-			check(t, "read", read, without(wants(all), tt.lost...))
-			if went == 0 && !strings.HasPrefix(tt.name, "others") {
-				t.Error("the second handle was of no use: this test tests nothing")
+			for way, sieve := range ways {
+				alone, damages, gaps, went := told(t, o, sieve, 1)
+				if went != 0 {
+					t.Fatal("with one processor there is a second handle")
+				}
+				read, damages2, gaps2, went := told(t, o, sieve, 2)
+				check(t, way+": read by two handles", read, alone)
+				if damages2 != damages || gaps2 != gaps {
+					t.Errorf("%s: two handles tell of %d entries damaged, %d lost; one of %d and %d", way, damages2, gaps2, damages, gaps)
+				}
+				check(t, way+": read", read, without(wants(all), tt.lost...))
+				if way == "scan" && went == 0 && !strings.HasPrefix(tt.name, "others") {
+					t.Error("the second handle was of no use: this test tests nothing")
+				}
 			}
 		})
 	}
@@ -263,7 +274,8 @@ func TestTwoHandlesAtWork(t *testing.T) {
 	j := journaltest.Start(t, journaltest.Options{})
 	all := backlog(j, 1500, 200+random.IntN(400))
 	o := untroubled(t, sdjournal.Options{Namespace: j.Namespace(), Start: journal.Beginning})
-	r := prefixed(t, o)
+	pick := func() journal.Sieve { return ways[[]string{"scan", "index"}[random.IntN(2)]] }
+	r := openFor(t, pick(), o)
 	var read []string
 	var went uint64
 	for i := 0; len(read) < len(wants(all)); i++ {
@@ -277,8 +289,7 @@ func TestTwoHandlesAtWork(t *testing.T) {
 		read = append(read, m)
 		switch random.IntN(12) {
 		case 0: // as a reload does: what is wanted stays the same here
-			prefix := []string{"SLACK: ", "SLACK:", "SLACK"}[random.IntN(3)]
-			keepPrefixed(r, prefix)
+			r.Keep([]string{"TEST", "MESSAGE", "KIND"}, pick())
 		case 1:
 			if err := r.Process(); err != nil {
 				t.Fatal(err)
@@ -288,14 +299,14 @@ func TestTwoHandlesAtWork(t *testing.T) {
 		case 3:
 			o.After = cursor(t, r)
 			went += r.WentAhead()
-			r = prefixed(t, o)
+			r = openFor(t, pick(), o)
 		case 4:
 			if err := r.Wait(timeout(t, time.Millisecond)); err != nil && !errors.Is(err, context.DeadlineExceeded) {
 				t.Fatal(err)
 			}
 		case 5:
 			m := fmt.Sprint("SLACK: new ", i)
-			say(j, m)
+			j.Send(mark, journaltest.Fields("MESSAGE", m)[0], journaltest.Fields("KIND", "slack")[0])
 			j.Sync()
 			all = append(all, m)
 		}
@@ -313,7 +324,7 @@ func TestTwoHandlesLetGo(t *testing.T) {
 	j := journaltest.Start(t, journaltest.Options{})
 	all := backlog(j, 1000, 250)
 	o := sdjournal.Options{Namespace: j.Namespace(), Start: journal.Beginning}
-	r := prefixed(t, o)
+	r := openFor(t, ways["scan"], o)
 	var read []string
 	for r.WentAhead() == 0 {
 		m, ok := next(t, r)

@@ -6,10 +6,10 @@ func (r *Reader) Indexed() bool { return r.c != nil && r.c.indexed != 0 }
 // WentAhead is how many entries the second handle has gone through for the reader.
 func (r *Reader) WentAhead() uint64 { return r.ahead.wentAhead }
 
-// SetStretch shortens the stretches of the journal that two handles share, and
-// returns what sets them back.
+// SetStretch shortens the stretches of the journal that two handles share, and has
+// them share it, and the index be used, as soon. It returns what sets all that back.
 func SetStretch(entries uint64) (restore func()) {
-	before := stretch
-	stretch = entries
-	return func() { stretch = before }
+	a, b, c := stretch, indexStretch, sample
+	stretch, indexStretch, sample = entries, entries, min(sample, entries)
+	return func() { stretch, indexStretch, sample = a, b, c }
 }

@@ -22,10 +22,11 @@ import "C"
 // row are neighbours, whose numbers tell of a gap. So files that come or go also
 // end the use of the index, until that has been looked at.
 
+// sample is how many entries are read before it is judged which way is the cheaper
+// one; so many scanned without an end are a backlog, too. Tests make do with fewer.
+var sample uint64 = 1000
+
 const (
-	// sample is how many entries are read before it is judged which way is the
-	// cheaper one; so many scanned without an end are a backlog, too.
-	sample = 1000
 	// maxPatience bounds how many are scanned after the index has been too dear.
 	maxPatience = 1 << 20
 	// maxMatches bounds how many texts libsystemd looks up in each file.
@@ -99,7 +100,7 @@ func (r *Reader) chooseWay() error {
 	if r.c.moved != 0 || r.c.before != nil {
 		return nil
 	}
-	if indexed && r.c.wanted >= sample {
+	if indexed && r.c.wanted >= C.uint64_t(sample) {
 		return r.judgeIndex()
 	}
 	if indexed || uint64(r.c.scanned) < r.patience {
@@ -196,7 +197,11 @@ func (r *Reader) judgeIndex() error {
 	from, to := r.judged, parseCursor(cursor)
 	wanted := uint64(r.c.wanted)
 	r.judged, r.c.wanted = to, 0
-	if from.source != to.source || to.seqnum < from.seqnum || wanted*indexCost(len(r.sieve)) < to.seqnum-from.seqnum {
+	if from.source != to.source || to.seqnum < from.seqnum {
+		return nil
+	}
+	if numbers := to.seqnum - from.seqnum; wanted*indexCost(len(r.sieve)) < numbers {
+		r.lookAheadByIndex(to, wanted, numbers)
 		return nil
 	}
 	r.patience = min(2*r.patience, maxPatience)
@@ -220,6 +225,7 @@ func (r *Reader) leaveIndex() error {
 
 // scan notes that the index is not in use after the cursor any more.
 func (r *Reader) scan(cursor string) {
+	r.stayBehind()
 	r.reportDamage(uint64(r.c.damaged), r.judged, parseCursor(cursor))
 	r.countFrom(place{})
 	r.c.indexed, r.c.scanned, r.c.wanted = 0, 0, 0

@@ -505,7 +505,8 @@ int reader_next(struct reader *r) {
 		int sifting = r->sifting && !r->indexed;
 		int look = r->before != NULL;
 		e = 0;
-		if ((!sifting && !r->orphans) || look || r->last) {
+		int timed = (!sifting && !r->orphans) || look || r->last;
+		if (timed) {
 			e = sd.get_realtime_usec(r->journal, &r->realtime);
 			look = look || r->realtime == r->last;
 		}
@@ -516,7 +517,7 @@ int reader_next(struct reader *r) {
 		if (e > 0) {
 			r->wanted++;
 			empty(&r->kept);
-			e = sd.get_realtime_usec(r->journal, &r->realtime);
+			e = timed ? 0 : sd.get_realtime_usec(r->journal, &r->realtime);
 			// Where no field is named, packing the entry shows that it can be read.
 			if (e >= 0)
 				e = copy(r, r->n_names > 0, whole || r->n_names == 0);
@@ -547,7 +548,7 @@ int reader_collect(struct reader *r, uint64_t entries, size_t room) {
 
 	empty(b);
 	r->left = entries;
-	while (r->left > 0 && b->len < room && (e == READER_PASSED || e == READER_ENTRY)) {
+	while (r->left > 0 && b->len < room && !r->before && (e == READER_PASSED || e == READER_ENTRY)) {
 		r->recorded = 1; // has next pack the record as well
 		e = reader_next(r);
 		if (e != READER_ENTRY)

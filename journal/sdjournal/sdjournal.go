@@ -247,6 +247,9 @@ func (r *Reader) Next() (journal.Entry, error) {
 		if err := r.look(); err != nil {
 			return nil, fmt.Errorf("read journal: %w", err)
 		}
+		if err := r.meetByIndex(); err != nil {
+			return nil, fmt.Errorf("read journal: %w", err)
+		}
 		r.stuck = false
 		if n == C.READER_LOOK || r.c.moved != 0 { // it had to go back
 			return nil, nil
@@ -301,6 +304,7 @@ func (r *Reader) noNext() error {
 	}
 	r.c.scanned, r.c.wanted = 0, 0
 	r.closeAhead()
+	r.ahead.refused = 0 // of a later backlog it may be useful
 	return io.EOF
 }
 
@@ -475,7 +479,7 @@ func (e *entry) Values(dst [][]byte, field string) [][]byte {
 	}
 	kept := unsafe.Slice((*byte)(unsafe.Pointer(r.c.kept.data)), int(r.c.kept.len))
 	if r.ahead.giving {
-		kept = r.ahead.kept
+		kept = r.ahead.given.kept
 	}
 	for len(kept) > 0 {
 		of, n := binary.NativeEndian.Uint32(kept), binary.NativeEndian.Uint32(kept[4:])
@@ -496,7 +500,7 @@ func (e *entry) Time() time.Time {
 func (e *entry) Record() (journal.Record, error) {
 	c := e.reader.c
 	if e.reader.ahead.giving {
-		return journal.Unpack(e.reader.slab.copy(e.reader.ahead.record))
+		return journal.Unpack(e.reader.slab.copy(e.reader.ahead.given.record))
 	}
 	if n := C.reader_record(c); n < 0 {
 		return journal.Record{}, fmt.Errorf("read journal entry: %w", syscall.Errno(-n))
