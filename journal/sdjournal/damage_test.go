@@ -157,3 +157,19 @@ func TestPositionInDroppedFile(t *testing.T) {
 	journaltest.ForgeFile(t, filepath.Join(dir, "other.journal"), slices.Values([]journaltest.Entry{at(journaltest.Boot1, 1000, "later")}))
 	check(t, "followed", follow(t, r, 1), []string{"later"})
 }
+
+// A rotation that Next finds on its way to an entry is no damage.
+func TestNoDamageAtRotation(t *testing.T) {
+	j := journaltest.Start(t, journaltest.Options{})
+	say(j, numbers(1, 3)...)
+	j.Sync()
+	r := open(t, sdjournal.Options{Namespace: j.Namespace(), Start: journal.Beginning})
+	check(t, "read", follow(t, r, 1), numbers(1, 1))
+	cursor(t, r)
+	if err := r.Process(); err != nil { // then Next looks at the files
+		t.Fatal(err)
+	}
+	j.Rotate()
+	check(t, "read on", follow(t, r, 2), numbers(2, 3))
+	cursor(t, r)
+}

@@ -482,8 +482,13 @@ int reader_next(struct reader *r) {
 			return READER_STUCK;
 		if (!r->moved) {
 			// While there is much to read nobody waits.
-			if (++r->calls % 1024 == 0 && (e = process_when_due(r)) < 0)
-				return e;
+			if (++r->calls % 1024 == 0) {
+				unsigned changes = r->changes;
+				if ((e = process_when_due(r)) < 0)
+					return e;
+				if (r->changes != changes)
+					return READER_PASSED; // Go is to see that all files are open
+			}
 			if (r->indexed && r->before)
 				return READER_PASSED; // Go is to look for the gap first
 			e = sd.next(r->journal);

@@ -197,16 +197,18 @@ func (r *Reader) Next() (journal.Entry, error) {
 	if r.ended {
 		return nil, journal.ErrEnd
 	}
-	if err := r.chooseWay(); err != nil {
-		return nil, fmt.Errorf("read journal: %w", err)
-	}
-	n := C.reader_next(r.c)
-	if r.processed != r.c.processed {
+	// Between an entry's being found and its being given out this would take it for
+	// one that was read before files came or went.
+	if r.processed != r.c.processed && r.c.moved == 0 {
 		r.processed = r.c.processed
 		if err := r.checkFilesIfChanged(); err != nil {
 			return nil, err
 		}
 	}
+	if err := r.chooseWay(); err != nil {
+		return nil, fmt.Errorf("read journal: %w", err)
+	}
+	n := C.reader_next(r.c)
 	switch {
 	case n < 0:
 		return nil, fmt.Errorf("read journal: %w", syscall.Errno(-n))
