@@ -242,18 +242,18 @@ func (r *Reader) renew() (err error) {
 }
 
 // nextAfter goes to the entry at the cursor, and on to the next one, whose cursor
-// it returns.
-func (r *Reader) nextAfter(cursor string) (next string, there bool, err error) {
-	_, there, err = r.goTo(cursor)
+// it returns; or it says that the entry is gone.
+func (r *Reader) nextAfter(cursor string) (next string, gone bool, err error) {
+	_, there, err := r.goTo(cursor)
 	if err != nil || !there {
-		return "", false, err
+		return "", true, err
 	}
 	n, err := r.journal.Next()
 	if err != nil || n == 0 {
-		return "", true, err
+		return "", false, err
 	}
 	next, err = r.journal.GetCursor()
-	return next, true, err
+	return next, false, err
 }
 
 // here is the place of the entry that the journal stands on.

@@ -163,6 +163,60 @@ func TestDeletedBetweenWaitAndNext(t *testing.T) {
 	check(t, "followed", follow(t, r, 1), []string{"b"})
 }
 
+// The first entry after a gap may be deleted, too, before the gap was looked at.
+func TestDeletedWhileLookingForGap(t *testing.T) {
+	dir := t.TempDir()
+	for i, file := range []string{"a", "b", "c"} {
+		journaltest.ForgeFile(t, filepath.Join(dir, file+".journal"), slices.Values([]journaltest.Entry{
+			at(journaltest.Boot1, 10*i, file+" 1"), at(journaltest.Boot1, 10*i+1, file+" 2"), at(journaltest.Boot1, 10*i+2, file+" 3"),
+		}))
+	}
+	a, b := fileWith(t, dir, "a 1"), fileWith(t, dir, "b 1")
+	a.write(a.message("a 2").at+1, 7) // it is counted, and told of with the gap
+	var gaps []journal.Gap
+	r := open(t, sdjournal.Options{Directory: dir, Start: journal.Beginning, OnGap: func(g journal.Gap) {
+		gaps = append(gaps, g)
+		if len(gaps) == 1 { // journald vacuums again
+			b.write(b.u64(88), make([]byte, len(b.data)-b.u64(88))...)
+			if err := os.Remove(b.path); err != nil {
+				t.Error(err)
+			}
+		}
+	}})
+	check(t, "read", follow(t, r, 1), []string{"a 1"})
+	cursor(t, r)
+	check(t, "read", follow(t, r, 1), []string{"a 3"})
+	if err := os.Remove(a.path); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.Process(); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"c 1", "c 2", "c 3"} {
+		var e journal.Entry
+		for e == nil {
+			var err error
+			if e, err = r.Next(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		m, _ := message(e)
+		check(t, "read after the gap", m, want)
+		record, err := e.Record()
+		if err != nil {
+			t.Fatal(err)
+		}
+		text, _ := record.Get("MESSAGE")
+		check(t, "its record", string(text), want)
+		check(t, "the record's cursor", record.Cursor(), cursor(t, r))
+		check(t, "the record's time", record.Time(), e.Time())
+	}
+	until := noon.Add(20 * time.Second)
+	if len(gaps) != 2 || !gaps[1].After.Equal(noon.Add(2*time.Second)) || !gaps[1].Until.Equal(until) {
+		t.Errorf("gaps = %+v; want one of the entry that was damaged, and one until %v", gaps, until)
+	}
+}
+
 func rename(t *testing.T, from, to string) {
 	t.Helper()
 	if err := os.Rename(from, to); err != nil {

@@ -373,32 +373,36 @@ func (r *Reader) lookForGap(before string) error {
 			return nil
 		}
 	}
-	if !gone && r.matched() {
-		if gone, err = r.isGone(before); err != nil {
-			return err
-		}
-		if _, _, err := r.goTo(after); err != nil {
-			return err
-		}
-	} else if !gone {
-		next, there, err := r.nextAfter(before)
-		if err != nil {
-			return err
-		}
-		if there && missing > 0 {
-			if next != "" && next != after && behind == 0 { // libsystemd had gone astray
-				q = p
-				return r.stand(before, true, true)
-			}
-			r.reportDamage(missing, p, q)
-		}
-		if _, _, err := r.goTo(after); err != nil {
-			return err
-		}
-		gone = !there
-	}
 	if gone {
 		r.reportGap(missing, p, q)
+		return nil
+	}
+	next := ""
+	if r.matched() {
+		gone, err = r.isGone(before)
+	} else {
+		next, gone, err = r.nextAfter(before)
+	}
+	if err != nil {
+		return err
+	}
+	if !gone && missing > 0 && next != "" && next != after && behind == 0 { // libsystemd had gone astray
+		q = p
+		return r.stand(before, true, true)
+	}
+	found, same, err := r.goTo(after)
+	if err != nil {
+		return err
+	}
+	if !same { // it has been deleted since it was found
+		q = p
+		return r.settle(before, found, false)
+	}
+	switch {
+	case gone:
+		r.reportGap(missing, p, q)
+	case missing > 0:
+		r.reportDamage(missing, p, q)
 	}
 	return nil
 }
