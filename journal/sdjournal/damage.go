@@ -6,6 +6,8 @@ import (
 	"io/fs"
 	"syscall"
 
+	sd "github.com/coreos/go-systemd/v22/sdjournal"
+
 	"github.com/journald-router/journald-router/journal"
 )
 
@@ -228,13 +230,17 @@ func (r *Reader) walkFromHead(cursor string) (later string, same bool, err error
 }
 
 // renew opens the journal anew. It stands nowhere then; after an error the reader
-// is of no more use. The old handle goes first: there may not be descriptors for
-// both.
-func (r *Reader) renew() (err error) {
+// is of no more use, and every call says so. The old handle goes first: there may not
+// be descriptors for both.
+func (r *Reader) renew() error {
+	r.c.journal = nil
 	r.journal.Close()
-	if r.journal, err = openHandle(r.options); err != nil {
+	r.journal = new(sd.Journal) // which refuses everything
+	fresh, err := openHandle(r.options)
+	if err != nil {
 		return err
 	}
+	r.journal = fresh
 	if n := C.reader_use(r.c, handle(r.journal)); n < 0 {
 		return fmt.Errorf("watch its directories: %w", syscall.Errno(-n))
 	}

@@ -259,6 +259,8 @@ static int fall_back(struct reader *r) {
 int reader_cursor(struct reader *r) {
 	if (r->cursor)
 		return 0;
+	if (!r->journal)
+		return -EBADF;
 	int e = sd.get_cursor(r->journal, &r->cursor);
 	// libsystemd has dropped a damaged file, and with it the position?
 	return damage(e) && r->known ? fall_back(r) : e;
@@ -275,6 +277,8 @@ int reader_process(struct reader *r) {
 	uint64_t t;
 	int e;
 
+	if (!r->journal)
+		return -EBADF;
 	// A file that was renamed or deleted is dropped, and with it the position on
 	// an entry in it: on the last one returned, or on the next one.
 	e = reader_cursor(r);
@@ -473,6 +477,8 @@ int reader_next(struct reader *r) {
 	enum { AT_ONCE = 4096 }; // entries to pass over before the caller may think of something else
 	int e;
 
+	if (!r->journal)
+		return -EBADF;
 	// Where the last entry's record was asked for, this one's will be, too, and
 	// going through the entry once costs less than twice.
 	int whole = r->recorded;
@@ -536,7 +542,9 @@ int reader_next(struct reader *r) {
 
 int reader_record(struct reader *r) {
 	r->recorded = 1;
-	return r->packed ? 0 : copy(r, 0, 1);
+	if (r->packed)
+		return 0;
+	return r->journal ? copy(r, 0, 1) : -EBADF;
 }
 
 // journald tells its readers of new entries up to 250 ms late
@@ -550,6 +558,8 @@ int reader_wait(struct reader **readers, size_t n, unsigned milliseconds, const 
 	int e;
 
 	for (size_t i = 0; i < n; i++) {
+		if (!readers[i]->journal)
+			return -EBADF;
 		if (readers[i]->moved)
 			return i + 1;
 		e = reader_cursor(readers[i]); // the journal is about to leave the entry

@@ -16,7 +16,7 @@ struct buffer {
 };
 
 struct reader {
-	sd_journal *journal; // Go opens and closes it
+	sd_journal *journal; // Go opens and closes it; NULL: it could not be opened anew, and all calls are -EBADF
 
 	// The entry that next returned last.
 	uint64_t realtime;  // microseconds since the epoch
