@@ -153,7 +153,8 @@ func (r *Reader) tellOfCuts() {
 }
 
 // goTo goes to the entry at the cursor, else to the nearest later one that is
-// left. found is false where there is neither. libsystemd finds an entry by
+// left. found is false where there is neither; it has gone to the last entry then,
+// or to the head of an empty journal. libsystemd finds an entry by
 // bisection; where that comes upon a damaged entry, it does not look behind it,
 // or drops the file. So what it finds is believed only if it is the entry
 // itself. Otherwise the way there is walked.
@@ -183,7 +184,10 @@ func (r *Reader) walk(cursor string) (found, same bool, err error) {
 	if err != nil {
 		return false, false, err
 	}
-	if last, err := r.here(); n == 0 || err == nil && want.after(last) {
+	if n == 0 {
+		return false, false, r.journal.SeekHead()
+	}
+	if last, err := r.here(); err == nil && want.after(last) {
 		return false, false, nil
 	}
 	later, same, err := r.walkFromHead(cursor)

@@ -2,3 +2,28 @@ package sdjournal
 
 // Indexed says whether the journal's index is in use.
 func (r *Reader) Indexed() bool { return r.c != nil && r.c.indexed != 0 }
+
+// ResumeLate goes to a cursor as when resuming, with something done once it is
+// known whether there is such an entry or a later one.
+func (r *Reader) ResumeLate(cursor string, meanwhile func()) error {
+	found, same, err := r.goTo(cursor)
+	if err != nil {
+		return err
+	}
+	meanwhile()
+	return r.settle(cursor, found, same)
+}
+
+// ResumeAtOthersLate is that for the cursor of another machine's entry, after which
+// there is none of this machine.
+func (r *Reader) ResumeAtOthersLate(cursor string, meanwhile func()) error {
+	last, err := r.lastNow()
+	if err != nil {
+		return err
+	}
+	if _, err := r.seekCursor(cursor); err != nil {
+		return err
+	}
+	meanwhile()
+	return r.goOnAfter(last)
+}

@@ -163,6 +163,61 @@ func TestDeletedBetweenWaitAndNext(t *testing.T) {
 	check(t, "followed", follow(t, r, 1), []string{"b"})
 }
 
+// What is written while it turns out that all entries are older than the position
+// is read.
+func TestWrittenWhileResuming(t *testing.T) {
+	later := journaltest.Forge(t, at(journaltest.Boot2, 100, "x"))
+	r := open(t, sdjournal.Options{Directory: later, Start: journal.Beginning})
+	check(t, "read", drain(t, r), []string{"x"})
+	saved := cursor(t, r)
+	for _, old := range [][]journaltest.Entry{nil, {at(journaltest.Boot1, 0, "a")}, {at(journaltest.Boot1, 0, "a"), at(journaltest.Boot1, 1, "b")}} {
+		dir := t.TempDir()
+		write := func(entries ...journaltest.Entry) {
+			if len(entries) > 0 {
+				journaltest.ForgeFile(t, filepath.Join(dir, "forged.journal"), slices.Values(entries))
+			}
+		}
+		write(old...)
+		r := open(t, sdjournal.Options{Directory: dir})
+		err := r.ResumeLate(saved, func() { write(at(journaltest.Boot1, 2, "c"), at(journaltest.Boot2, 200, "y")) })
+		if err != nil {
+			t.Fatal(err)
+		}
+		check(t, "position", cursor(t, r), saved)
+		check(t, "read", follow(t, r, 2), []string{"c", "y"})
+	}
+}
+
+// The same, at a position that is of another machine's entry.
+func TestWrittenWhileResumingAtOthers(t *testing.T) {
+	ours, others := strings.Repeat("ab", 16), strings.Repeat("cd", 16)
+	of := func(machine string, e journaltest.Entry) journaltest.Entry {
+		e.Fields = append(e.Fields, journaltest.Fields("_MACHINE_ID", machine)...)
+		return e
+	}
+	for _, old := range []string{"", "a"} {
+		dir := t.TempDir()
+		file := filepath.Join(dir, "forged.journal")
+		entries := []journaltest.Entry{of(others, at(journaltest.Boot1, 1, "x"))}
+		if old != "" {
+			entries = slices.Insert(entries, 0, of(ours, at(journaltest.Boot1, 0, old)))
+		}
+		journaltest.ForgeFile(t, file, slices.Values(entries))
+		r := open(t, sdjournal.Options{Directory: dir, Start: journal.Beginning, Machine: others})
+		check(t, "read", drain(t, r), []string{"x"})
+		saved := cursor(t, r)
+
+		r = open(t, sdjournal.Options{Directory: dir, Machine: ours, OnGap: func(g journal.Gap) { t.Errorf("gap %+v", g) }})
+		err := r.ResumeAtOthersLate(saved, func() {
+			journaltest.ForgeFile(t, file, slices.Values([]journaltest.Entry{of(ours, at(journaltest.Boot1, 2, "b")), of(ours, at(journaltest.Boot1, 3, "c"))}))
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		check(t, "read", follow(t, r, 2), []string{"b", "c"})
+	}
+}
+
 // The first entry after a gap may be deleted, too, before the gap was looked at.
 func TestDeletedWhileLookingForGap(t *testing.T) {
 	dir := t.TempDir()

@@ -113,6 +113,10 @@ func (r *Reader) stepBack() error {
 // seekTime goes to before the first entry of that time or later. Where there
 // is none, all are older, and it goes to the tail.
 func (r *Reader) seekTime(t time.Time) error {
+	last, err := r.lastNow()
+	if err != nil {
+		return err
+	}
 	if err := r.journal.SeekRealtimeUsec(uint64(max(t.UnixMicro(), 0))); err != nil {
 		return err
 	}
@@ -121,7 +125,7 @@ func (r *Reader) seekTime(t time.Time) error {
 		return err
 	}
 	if n == 0 {
-		return r.seekTail()
+		return r.goOnAfter(last)
 	}
 	return r.stepBack()
 }
@@ -146,12 +150,16 @@ func (r *Reader) seekBoot() error {
 	if err != nil {
 		return err
 	}
+	last, err := r.lastNow()
+	if err != nil {
+		return err
+	}
 	first, err := r.firstOf(boot)
 	if err != nil {
 		return err
 	}
 	if first == "" {
-		return r.seekTail()
+		return r.goOnAfter(last)
 	}
 	if _, err := r.seekCursor(first); err != nil {
 		return err
@@ -185,17 +193,42 @@ func (r *Reader) resumeAtOthers(cursor string) (bool, error) {
 	if err != nil || gone {
 		return false, nil // resume will see
 	}
+	last, err := r.lastNow()
+	if err != nil {
+		return false, err
+	}
 	found, err := r.seekCursor(cursor)
 	if err != nil {
 		return false, err
 	}
 	if !found {
-		return true, r.seekTail()
+		return true, r.goOnAfter(last)
 	}
 	if same, err := r.isAt(cursor); err != nil || same {
 		return false, err
 	}
 	return true, r.stand(cursor, true, false)
+}
+
+// lastNow goes to the last entry, and returns its cursor, or journal.Head. Going on
+// from there, none is missed that is written meanwhile.
+func (r *Reader) lastNow() (string, error) {
+	if err := r.seekTail(); err != nil {
+		return "", err
+	}
+	return r.cursor()
+}
+
+// goOnAfter goes to a cursor that lastNow has returned.
+func (r *Reader) goOnAfter(last string) error {
+	if last == journal.Head {
+		return r.seekHead()
+	}
+	found, same, err := r.goTo(last)
+	if err != nil {
+		return err
+	}
+	return r.settle(last, found, same)
 }
 
 // settle stands where goTo has gone.
@@ -205,10 +238,7 @@ func (r *Reader) settle(cursor string, found, same bool) error {
 	}
 	if !found {
 		// All entries are older than the position: the journal was emptied, or
-		// is another one. What is written from now on is read.
-		if err := r.seekTail(); err != nil {
-			return err
-		}
+		// is another one. What has been written since that was found is read.
 		r.resumedAfterLost = true
 		return r.stand(cursor, false, true)
 	}
