@@ -271,12 +271,3 @@ func (r *Reader) here() (place, error) {
 	cursor, err := r.journal.GetCursor()
 	return parseCursor(cursor), err
 }
-
-// after says which of two entries is the later one: by their numbers where one
-// journald gave them, else by the clock.
-func (p place) after(q place) bool {
-	if p.numberedWith(q) {
-		return p.seqnum > q.seqnum
-	}
-	return p.realtime > q.realtime
-}
