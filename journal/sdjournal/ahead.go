@@ -238,7 +238,9 @@ func (r *Reader) claim(cursor string) error {
 	if n := C.reader_claim(r.c, text); n < 0 {
 		return fmt.Errorf("keep the position: %w", syscall.Errno(-n))
 	}
-	r.countFrom(parseCursor(cursor))
+	if r.c.indexed == 0 {
+		r.countFrom(parseCursor(cursor))
+	}
 	return nil
 }
 
@@ -255,7 +257,7 @@ func (r *Reader) land() error {
 	cursor := C.GoString(r.c.cursor)
 	switch {
 	case r.c.indexed == 0:
-		return r.goOnAfter(cursor, r.c.before != nil)
+		return r.readOn(cursor, r.c.before != nil)
 	case r.sieveChanged || r.c.before != nil: // chooseWay goes there, by scanning
 		return nil
 	}

@@ -108,8 +108,9 @@ func next(t *testing.T, r journal.Reader) (string, bool) {
 	}
 }
 
-func rest(t *testing.T, r journal.Reader) (all []string) {
+func rest(t *testing.T, r journal.Reader) []string {
 	t.Helper()
+	all := []string{}
 	for {
 		m, ok := next(t, r)
 		if !ok {

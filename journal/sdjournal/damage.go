@@ -6,6 +6,8 @@ import (
 	"io/fs"
 	"syscall"
 
+	sd "github.com/coreos/go-systemd/v22/sdjournal"
+
 	"github.com/journald-router/journald-router/journal"
 )
 
@@ -151,7 +153,8 @@ func (r *Reader) tellOfCuts() {
 }
 
 // goTo goes to the entry at the cursor, else to the nearest later one that is
-// left. found is false where there is neither. libsystemd finds an entry by
+// left. found is false where there is neither; it has gone to the last entry then,
+// or to the head of an empty journal. libsystemd finds an entry by
 // bisection; where that comes upon a damaged entry, it does not look behind it,
 // or drops the file. So what it finds is believed only if it is the entry
 // itself. Otherwise the way there is walked.
@@ -181,7 +184,10 @@ func (r *Reader) walk(cursor string) (found, same bool, err error) {
 	if err != nil {
 		return false, false, err
 	}
-	if last, err := r.here(); n == 0 || err == nil && want.after(last) {
+	if n == 0 {
+		return false, false, r.journal.SeekHead()
+	}
+	if last, err := r.here(); err == nil && want.after(last) {
 		return false, false, nil
 	}
 	later, same, err := r.walkFromHead(cursor)
@@ -228,13 +234,17 @@ func (r *Reader) walkFromHead(cursor string) (later string, same bool, err error
 }
 
 // renew opens the journal anew. It stands nowhere then; after an error the reader
-// is of no more use. The old handle goes first: there may not be descriptors for
-// both.
-func (r *Reader) renew() (err error) {
+// is of no more use, and every call says so. The old handle goes first: there may not
+// be descriptors for both.
+func (r *Reader) renew() error {
+	r.c.journal = nil
 	r.journal.Close()
-	if r.journal, err = openHandle(r.options); err != nil {
+	r.journal = new(sd.Journal) // which refuses everything
+	fresh, err := openHandle(r.options)
+	if err != nil {
 		return err
 	}
+	r.journal = fresh
 	if n := C.reader_use(r.c, handle(r.journal)); n < 0 {
 		return watchError(syscall.Errno(-n))
 	}
@@ -242,31 +252,22 @@ func (r *Reader) renew() (err error) {
 }
 
 // nextAfter goes to the entry at the cursor, and on to the next one, whose cursor
-// it returns.
-func (r *Reader) nextAfter(cursor string) (next string, there bool, err error) {
-	_, there, err = r.goTo(cursor)
+// it returns; or it says that the entry is gone.
+func (r *Reader) nextAfter(cursor string) (next string, gone bool, err error) {
+	_, there, err := r.goTo(cursor)
 	if err != nil || !there {
-		return "", false, err
+		return "", true, err
 	}
 	n, err := r.journal.Next()
 	if err != nil || n == 0 {
-		return "", true, err
+		return "", false, err
 	}
 	next, err = r.journal.GetCursor()
-	return next, true, err
+	return next, false, err
 }
 
 // here is the place of the entry that the journal stands on.
 func (r *Reader) here() (place, error) {
 	cursor, err := r.journal.GetCursor()
 	return parseCursor(cursor), err
-}
-
-// after says which of two entries is the later one: by their numbers where one
-// journald gave them, else by the clock.
-func (p place) after(q place) bool {
-	if p.numberedWith(q) {
-		return p.seqnum > q.seqnum
-	}
-	return p.realtime > q.realtime
 }

@@ -2,9 +2,13 @@ package sdjournal_test
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
+	"io/fs"
+	"os"
 	"path/filepath"
 	"slices"
+	"syscall"
 	"testing"
 	"time"
 
@@ -156,4 +160,62 @@ func TestPositionInDroppedFile(t *testing.T) {
 	}
 	journaltest.ForgeFile(t, filepath.Join(dir, "other.journal"), slices.Values([]journaltest.Entry{at(journaltest.Boot1, 1000, "later")}))
 	check(t, "followed", follow(t, r, 1), []string{"later"})
+}
+
+// A rotation that Next finds on its way to an entry is no damage.
+func TestNoDamageAtRotation(t *testing.T) {
+	j := journaltest.Start(t, journaltest.Options{})
+	say(j, numbers(1, 3)...)
+	j.Sync()
+	r := open(t, sdjournal.Options{Namespace: j.Namespace(), Start: journal.Beginning})
+	check(t, "read", follow(t, r, 1), numbers(1, 1))
+	cursor(t, r)
+	if err := r.Process(); err != nil { // then Next looks at the files
+		t.Fatal(err)
+	}
+	j.Rotate()
+	check(t, "read on", follow(t, r, 2), numbers(2, 3))
+	cursor(t, r)
+}
+
+// Where the journal cannot be opened anew the reader is of no more use, and says so.
+func TestNoHandle(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "journal")
+	if err := os.Mkdir(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for i, file := range []string{"a", "b"} {
+		journaltest.ForgeFile(t, filepath.Join(dir, file+".journal"), slices.Values([]journaltest.Entry{
+			at(journaltest.Boot1, 10*i, file+" 1"), at(journaltest.Boot1, 10*i+1, file+" 2"), at(journaltest.Boot1, 10*i+2, file+" 3"),
+		}))
+	}
+	a := fileWith(t, dir, "a 1")
+	a.write(a.message("a 2").at+1, 7) // it is told of before the gap is looked at
+	r := open(t, sdjournal.Options{Directory: dir, Start: journal.Beginning, OnGap: func(journal.Gap) {
+		if err := os.RemoveAll(dir); err != nil {
+			t.Error(err)
+		}
+	}})
+	check(t, "read", follow(t, r, 1), []string{"a 1"})
+	cursor(t, r)
+	check(t, "read", follow(t, r, 1), []string{"a 3"})
+	if err := os.Remove(a.path); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.Process(); err != nil {
+		t.Fatal(err)
+	}
+	e, err := r.Next()
+	if e != nil || !errors.Is(err, fs.ErrNotExist) {
+		t.Fatalf("Next = %v, %v; want an error that says %q", e, err, fs.ErrNotExist)
+	}
+	if err := r.Process(); !errors.Is(err, syscall.EBADF) {
+		t.Errorf("Process = %v; want %v", err, syscall.EBADF)
+	}
+	if e, err := r.Next(); e != nil || !errors.Is(err, syscall.EBADF) {
+		t.Errorf("Next = %v, %v; want %v", e, err, syscall.EBADF)
+	}
+	if err := r.Wait(t.Context()); !errors.Is(err, syscall.EBADF) {
+		t.Errorf("Wait = %v; want %v", err, syscall.EBADF)
+	}
 }

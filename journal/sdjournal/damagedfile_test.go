@@ -75,13 +75,23 @@ func (f *journalFile) of(kind byte) (all []object) {
 }
 
 // message returns the data object of the message.
-func (f *journalFile) message(text string) object {
+func (f *journalFile) message(text string) object { return f.value("MESSAGE=" + text) }
+
+// value returns the data object of a field's value.
+func (f *journalFile) value(text string) object {
 	for _, o := range f.of(objectData) {
-		if bytes.Equal(f.data[o.at+f.payload:o.at+o.length], []byte("MESSAGE="+text)) {
+		if bytes.Equal(f.data[o.at+f.payload:o.at+o.length], []byte(text)) {
 			return o
 		}
 	}
 	return object{}
+}
+
+// bucket returns where the hash table has the value.
+func (f *journalFile) bucket(value object) int {
+	const item = 16
+	n := uint64(f.u64(112) / item)
+	return f.u64(104) + int(binary.LittleEndian.Uint64(f.data[value.at+16:])%n)*item
 }
 
 // entry returns the first entry that has the message.
@@ -91,11 +101,32 @@ func (f *journalFile) entry(message string) object {
 }
 
 // arrays returns where the arrays of the offsets of all entries begin.
-func (f *journalFile) arrays() (chain []int) {
-	for at := f.u64(176); at != 0; at = f.u64(at + 16) {
+func (f *journalFile) arrays() []int { return f.chain(176) }
+
+// arraysOf returns where those of the entries of a value begin.
+func (f *journalFile) arraysOf(value object) []int { return f.chain(value.at + 48) }
+
+func (f *journalFile) chain(from int) (chain []int) {
+	for at := f.u64(from); at != 0; at = f.u64(at + 16) {
 		chain = append(chain, at)
 	}
 	return chain
+}
+
+// item returns where the entry is that an array has there; before 0, from its end.
+func (f *journalFile) item(array, i int) int {
+	size := 8
+	if f.payload == 72 {
+		size = 4
+	}
+	if n := (f.u64(array+8) - 24) / size; i < 0 {
+		i += n
+	}
+	at := array + 24 + i*size
+	if size == 4 {
+		return int(binary.LittleEndian.Uint32(f.data[at:]))
+	}
+	return f.u64(at)
 }
 
 // write overwrites bytes of the file where it is, as a disk does.

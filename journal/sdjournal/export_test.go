@@ -13,3 +13,28 @@ func SetStretch(entries uint64) (restore func()) {
 	stretch, indexStretch, sample = entries, entries, min(sample, entries)
 	return func() { stretch, indexStretch, sample = a, b, c }
 }
+
+// ResumeLate goes to a cursor as when resuming, with something done once it is
+// known whether there is such an entry or a later one.
+func (r *Reader) ResumeLate(cursor string, meanwhile func()) error {
+	found, same, err := r.goTo(cursor)
+	if err != nil {
+		return err
+	}
+	meanwhile()
+	return r.settle(cursor, found, same)
+}
+
+// ResumeAtOthersLate is that for the cursor of another machine's entry, after which
+// there is none of this machine.
+func (r *Reader) ResumeAtOthersLate(cursor string, meanwhile func()) error {
+	last, err := r.lastNow()
+	if err != nil {
+		return err
+	}
+	if _, err := r.seekCursor(cursor); err != nil {
+		return err
+	}
+	meanwhile()
+	return r.goOnAfter(last)
+}

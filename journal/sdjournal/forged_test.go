@@ -163,6 +163,115 @@ func TestDeletedBetweenWaitAndNext(t *testing.T) {
 	check(t, "followed", follow(t, r, 1), []string{"b"})
 }
 
+// What is written while it turns out that all entries are older than the position
+// is read.
+func TestWrittenWhileResuming(t *testing.T) {
+	later := journaltest.Forge(t, at(journaltest.Boot2, 100, "x"))
+	r := open(t, sdjournal.Options{Directory: later, Start: journal.Beginning})
+	check(t, "read", drain(t, r), []string{"x"})
+	saved := cursor(t, r)
+	for _, old := range [][]journaltest.Entry{nil, {at(journaltest.Boot1, 0, "a")}, {at(journaltest.Boot1, 0, "a"), at(journaltest.Boot1, 1, "b")}} {
+		dir := t.TempDir()
+		write := func(entries ...journaltest.Entry) {
+			if len(entries) > 0 {
+				journaltest.ForgeFile(t, filepath.Join(dir, "forged.journal"), slices.Values(entries))
+			}
+		}
+		write(old...)
+		r := open(t, sdjournal.Options{Directory: dir})
+		err := r.ResumeLate(saved, func() { write(at(journaltest.Boot1, 2, "c"), at(journaltest.Boot2, 200, "y")) })
+		if err != nil {
+			t.Fatal(err)
+		}
+		check(t, "position", cursor(t, r), saved)
+		check(t, "read", follow(t, r, 2), []string{"c", "y"})
+	}
+}
+
+// The same, at a position that is of another machine's entry.
+func TestWrittenWhileResumingAtOthers(t *testing.T) {
+	ours, others := strings.Repeat("ab", 16), strings.Repeat("cd", 16)
+	of := func(machine string, e journaltest.Entry) journaltest.Entry {
+		e.Fields = append(e.Fields, journaltest.Fields("_MACHINE_ID", machine)...)
+		return e
+	}
+	for _, old := range []string{"", "a"} {
+		dir := t.TempDir()
+		file := filepath.Join(dir, "forged.journal")
+		entries := []journaltest.Entry{of(others, at(journaltest.Boot1, 1, "x"))}
+		if old != "" {
+			entries = slices.Insert(entries, 0, of(ours, at(journaltest.Boot1, 0, old)))
+		}
+		journaltest.ForgeFile(t, file, slices.Values(entries))
+		r := open(t, sdjournal.Options{Directory: dir, Start: journal.Beginning, Machine: others})
+		check(t, "read", drain(t, r), []string{"x"})
+		saved := cursor(t, r)
+
+		r = open(t, sdjournal.Options{Directory: dir, Machine: ours, OnGap: func(g journal.Gap) { t.Errorf("gap %+v", g) }})
+		err := r.ResumeAtOthersLate(saved, func() {
+			journaltest.ForgeFile(t, file, slices.Values([]journaltest.Entry{of(ours, at(journaltest.Boot1, 2, "b")), of(ours, at(journaltest.Boot1, 3, "c"))}))
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		check(t, "read", follow(t, r, 2), []string{"b", "c"})
+	}
+}
+
+// The first entry after a gap may be deleted, too, before the gap was looked at.
+func TestDeletedWhileLookingForGap(t *testing.T) {
+	dir := t.TempDir()
+	for i, file := range []string{"a", "b", "c"} {
+		journaltest.ForgeFile(t, filepath.Join(dir, file+".journal"), slices.Values([]journaltest.Entry{
+			at(journaltest.Boot1, 10*i, file+" 1"), at(journaltest.Boot1, 10*i+1, file+" 2"), at(journaltest.Boot1, 10*i+2, file+" 3"),
+		}))
+	}
+	a, b := fileWith(t, dir, "a 1"), fileWith(t, dir, "b 1")
+	a.write(a.message("a 2").at+1, 7) // it is counted, and told of with the gap
+	var gaps []journal.Gap
+	r := open(t, sdjournal.Options{Directory: dir, Start: journal.Beginning, OnGap: func(g journal.Gap) {
+		gaps = append(gaps, g)
+		if len(gaps) == 1 { // journald vacuums again
+			b.write(b.u64(88), make([]byte, len(b.data)-b.u64(88))...)
+			if err := os.Remove(b.path); err != nil {
+				t.Error(err)
+			}
+		}
+	}})
+	check(t, "read", follow(t, r, 1), []string{"a 1"})
+	cursor(t, r)
+	check(t, "read", follow(t, r, 1), []string{"a 3"})
+	if err := os.Remove(a.path); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.Process(); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"c 1", "c 2", "c 3"} {
+		var e journal.Entry
+		for e == nil {
+			var err error
+			if e, err = r.Next(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		m, _ := message(e)
+		check(t, "read after the gap", m, want)
+		record, err := e.Record()
+		if err != nil {
+			t.Fatal(err)
+		}
+		text, _ := record.Get("MESSAGE")
+		check(t, "its record", string(text), want)
+		check(t, "the record's cursor", record.Cursor(), cursor(t, r))
+		check(t, "the record's time", record.Time(), e.Time())
+	}
+	until := noon.Add(20 * time.Second)
+	if len(gaps) != 2 || !gaps[1].After.Equal(noon.Add(2*time.Second)) || !gaps[1].Until.Equal(until) {
+		t.Errorf("gaps = %+v; want one of the entry that was damaged, and one until %v", gaps, until)
+	}
+}
+
 func rename(t *testing.T, from, to string) {
 	t.Helper()
 	if err := os.Rename(from, to); err != nil {

@@ -1,10 +1,16 @@
 package sdjournal
 
 import (
+	"errors"
+	"io/fs"
 	"math"
+	"os"
 	"slices"
 	"strings"
 	"syscall"
+	"time"
+
+	sd "github.com/coreos/go-systemd/v22/sdjournal"
 
 	"github.com/journald-router/journald-router/journal"
 )
@@ -120,7 +126,7 @@ func (r *Reader) takeIndex() error {
 	if err != nil {
 		return err
 	}
-	if r.torn(parseCursor(cursor)) {
+	if !r.isIndexWhole(parseCursor(cursor)) {
 		r.patience = min(2*r.patience, maxPatience)
 		return nil
 	}
@@ -134,31 +140,46 @@ func (r *Reader) takeIndex() error {
 	return nil
 }
 
-// torn says whether there may be entries after the position in a file that was not
-// closed: journald and systemd-journal-remote rename such a file to *.journal~ when
-// they find it, after a crash of the machine mostly. What was not written of it is
-// zeros. A scan passes over those, but where they are in an index, the rest of that
+// isIndexWhole says whether the index has all that the sieve wants in the files that
+// may have entries after the position.
+//
+// Of a file that was not closed that cannot be told: journald and
+// systemd-journal-remote rename such a file to *.journal~ when they find it, after a
+// crash of the machine mostly. What was not written of it is zeros, or as it was
+// before. A scan passes over those, but where they are in an index, the rest of that
 // index is gone.
-func (r *Reader) torn(position place) bool {
+func (r *Reader) isIndexWhole(position place) bool {
+	deadline := time.Now().Add(wholeWithin)
+	// libsystemd also seeks by the entries of the position's boot.
+	wanted := append(slices.Clone(r.sieve), journal.Test{Field: sd.SD_JOURNAL_FIELD_BOOT_ID, Op: journal.Equal, Text: position.boot})
 	for _, dir := range r.dirs {
 		if dir.file == nil {
 			continue
 		}
 		files, err := journalFiles(dir.path, r.options.Directory != "")
 		if err != nil {
-			return true
+			return false
 		}
-		for _, file := range files {
-			if !strings.HasSuffix(file, "~") {
+		for _, path := range files {
+			var st syscall.Stat_t
+			if err := syscall.Stat(path, &st); err == nil && st.Ctim.Nano()/1000 <= int64(position.realtime) {
 				continue
 			}
-			var st syscall.Stat_t
-			if err := syscall.Stat(file, &st); err != nil || st.Ctim.Nano()/1000 > int64(position.realtime) {
-				return true
+			file, err := os.Open(path)
+			if errors.Is(err, fs.ErrPermission) { // a scan does not see it, either
+				continue
+			}
+			if err != nil {
+				return false
+			}
+			whole := !strings.HasSuffix(path, "~") && wholeIndex(file, wanted, deadline)
+			file.Close()
+			if !whole {
+				return false
 			}
 		}
 	}
-	return false
+	return true
 }
 
 // seekIndex goes to the first entry of the index that comes after the cursor. It
@@ -168,21 +189,23 @@ func (r *Reader) seekIndex(cursor string) (more bool, err error) {
 		return false, err
 	}
 	more, err = r.seekCursor(cursor)
-	if err != nil {
-		return false, err
-	}
-	if more {
-		same, err := r.isAt(cursor)
+	// Where its bisection comes upon a damaged entry of the boot, it stops too early.
+	for after := parseCursor(cursor); more && err == nil; {
+		at, err := r.here()
 		if err != nil {
 			return false, err
 		}
-		if same {
-			n, err := r.journal.Next()
-			if err != nil {
-				return false, err
-			}
-			more = n > 0
+		if at.compare(after) > 0 {
+			break
 		}
+		n, err := r.journal.Next()
+		if err != nil {
+			return false, err
+		}
+		more = n > 0
+	}
+	if err != nil {
+		return false, err
 	}
 	return more, r.stand(cursor, more, false)
 }
@@ -220,7 +243,7 @@ func (r *Reader) leaveIndex() error {
 	if err := r.setMatches(nil); err != nil {
 		return err
 	}
-	return r.goOnAfter(cursor, changed)
+	return r.readOn(cursor, changed)
 }
 
 // scan notes that the index is not in use after the cursor any more.
@@ -239,7 +262,7 @@ func (r *Reader) endIndex() error {
 	if err := r.Process(); err != nil {
 		return err
 	}
-	if r.c.before != nil {
+	if r.c.before != nil || r.c.lost != 0 { // by then a file has been damaged, and dropped
 		return r.leaveIndex()
 	}
 	cursor, err := r.Cursor()
@@ -262,11 +285,9 @@ func (r *Reader) endIndex() error {
 	if err := r.setMatches(nil); err != nil {
 		return err
 	}
-	found, err := r.seekCursor(last)
-	if err != nil {
+	if _, same, err := r.goTo(last); err != nil {
 		return err
-	}
-	if !found {
+	} else if !same {
 		return r.resume(beforeLast)
 	}
 	r.countFrom(parseCursor(beforeLast))

@@ -1,11 +1,8 @@
 package sdjournal
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
-	"strconv"
-	"strings"
 	"syscall"
 	"time"
 	"unsafe"
@@ -113,6 +110,10 @@ func (r *Reader) stepBack() error {
 // seekTime goes to before the first entry of that time or later. Where there
 // is none, all are older, and it goes to the tail.
 func (r *Reader) seekTime(t time.Time) error {
+	last, err := r.lastNow()
+	if err != nil {
+		return err
+	}
 	if err := r.journal.SeekRealtimeUsec(uint64(max(t.UnixMicro(), 0))); err != nil {
 		return err
 	}
@@ -121,7 +122,7 @@ func (r *Reader) seekTime(t time.Time) error {
 		return err
 	}
 	if n == 0 {
-		return r.seekTail()
+		return r.goOnAfter(last)
 	}
 	return r.stepBack()
 }
@@ -146,12 +147,16 @@ func (r *Reader) seekBoot() error {
 	if err != nil {
 		return err
 	}
+	last, err := r.lastNow()
+	if err != nil {
+		return err
+	}
 	first, err := r.firstOf(boot)
 	if err != nil {
 		return err
 	}
 	if first == "" {
-		return r.seekTail()
+		return r.goOnAfter(last)
 	}
 	if _, err := r.seekCursor(first); err != nil {
 		return err
@@ -178,9 +183,9 @@ func (r *Reader) resume(cursor string) error {
 	return r.settle(cursor, found, same)
 }
 
-// goOnAfter is resume for the entry that was read last. If files have come or gone
+// readOn is resume for the entry that was read last. If files have come or gone
 // since, Next then looks for a gap there.
-func (r *Reader) goOnAfter(cursor string, changed bool) error {
+func (r *Reader) readOn(cursor string, changed bool) error {
 	if err := r.resume(cursor); err != nil {
 		return err
 	}
@@ -197,17 +202,42 @@ func (r *Reader) resumeAtOthers(cursor string) (bool, error) {
 	if err != nil || gone {
 		return false, nil // resume will see
 	}
+	last, err := r.lastNow()
+	if err != nil {
+		return false, err
+	}
 	found, err := r.seekCursor(cursor)
 	if err != nil {
 		return false, err
 	}
 	if !found {
-		return true, r.seekTail()
+		return true, r.goOnAfter(last)
 	}
 	if same, err := r.isAt(cursor); err != nil || same {
 		return false, err
 	}
 	return true, r.stand(cursor, true, false)
+}
+
+// lastNow goes to the last entry, and returns its cursor, or journal.Head. Going on
+// from there, none is missed that is written meanwhile.
+func (r *Reader) lastNow() (string, error) {
+	if err := r.seekTail(); err != nil {
+		return "", err
+	}
+	return r.cursor()
+}
+
+// goOnAfter goes to a cursor that lastNow has returned.
+func (r *Reader) goOnAfter(last string) error {
+	if last == journal.Head {
+		return r.seekHead()
+	}
+	found, same, err := r.goTo(last)
+	if err != nil {
+		return err
+	}
+	return r.settle(last, found, same)
 }
 
 // settle stands where goTo has gone.
@@ -217,10 +247,7 @@ func (r *Reader) settle(cursor string, found, same bool) error {
 	}
 	if !found {
 		// All entries are older than the position: the journal was emptied, or
-		// is another one. What is written from now on is read.
-		if err := r.seekTail(); err != nil {
-			return err
-		}
+		// is another one. What has been written since that was found is read.
 		r.resumedAfterLost = true
 		return r.stand(cursor, false, true)
 	}
@@ -292,73 +319,6 @@ func flag(b bool) C.int {
 	return 0
 }
 
-// place is what a cursor says. sd_journal_get_cursor(3) wants cursors to be
-// opaque, so nothing but the finer points of gaps depends on it.
-type place struct {
-	source    string // of the sequence numbers: one journald, mostly
-	seqnum    uint64
-	boot      string
-	monotonic uint64
-	realtime  uint64 // microseconds
-	hash      uint64
-}
-
-// parseCursor reads "s=SOURCE;i=SEQNUM;b=BOOT;m=MONOTONIC;t=REALTIME;x=HASH", the
-// numbers in hexadecimal. What is missing stays zero.
-func parseCursor(cursor string) place {
-	var p place
-	for item := range strings.SplitSeq(cursor, ";") {
-		key, value, _ := strings.Cut(item, "=")
-		number, _ := strconv.ParseUint(value, 16, 64)
-		switch key {
-		case "s":
-			p.source = value
-		case "i":
-			p.seqnum = number
-		case "b":
-			p.boot = value
-		case "m":
-			p.monotonic = number
-		case "t":
-			p.realtime = number
-		case "x":
-			p.hash = number
-		}
-	}
-	return p
-}
-
-// time is the zero one where the cursor has none.
-func (p place) time() time.Time {
-	if p.realtime == 0 {
-		return time.Time{}
-	}
-	return time.UnixMicro(int64(p.realtime))
-}
-
-// numberedWith says whether one journald numbered both.
-func (p place) numberedWith(q place) bool { return p.source != "" && p.source == q.source }
-
-// compare is negative where the entry at p comes before that at q, as libsystemd
-// orders them (journal_file_compare_locations in systemd's journal-file.c).
-func (p place) compare(q place) int {
-	if p.source == q.source && p.seqnum != q.seqnum {
-		return cmp.Compare(p.seqnum, q.seqnum)
-	}
-	if p.boot == q.boot && p.monotonic != q.monotonic {
-		return cmp.Compare(p.monotonic, q.monotonic)
-	}
-	return cmp.Or(cmp.Compare(p.realtime, q.realtime), cmp.Compare(p.hash, q.hash))
-}
-
-// sameEntry says whether two cursors are of one entry in two files: journald
-// moves the entries of the early boot from /run to /var, and numbers them anew.
-func sameEntry(a, b string) bool {
-	p, q := parseCursor(a), parseCursor(b)
-	p.source, p.seqnum = q.source, q.seqnum
-	return p == q && p.boot != ""
-}
-
 // lookForGap reports entries that were deleted between the one at the cursor
 // before, read last, and the one that the reader stands on. Where one journald
 // numbered both, the numbers tell how many, if all that it numbered is read. It is
@@ -385,32 +345,36 @@ func (r *Reader) lookForGap(before string) error {
 			return nil
 		}
 	}
-	if !gone && r.matched() {
-		if gone, err = r.isGone(before); err != nil {
-			return err
-		}
-		if _, _, err := r.goTo(after); err != nil {
-			return err
-		}
-	} else if !gone {
-		next, there, err := r.nextAfter(before)
-		if err != nil {
-			return err
-		}
-		if there && missing > 0 {
-			if next != "" && next != after && behind == 0 { // libsystemd had gone astray
-				q = p
-				return r.stand(before, true, true)
-			}
-			r.reportDamage(r.counts(missing), p, q)
-		}
-		if _, _, err := r.goTo(after); err != nil {
-			return err
-		}
-		gone = !there
-	}
 	if gone {
 		r.reportGap(r.counts(missing), p, q)
+		return nil
+	}
+	next := ""
+	if r.matched() {
+		gone, err = r.isGone(before)
+	} else {
+		next, gone, err = r.nextAfter(before)
+	}
+	if err != nil {
+		return err
+	}
+	if !gone && missing > 0 && next != "" && next != after && behind == 0 { // libsystemd had gone astray
+		q = p
+		return r.stand(before, true, true)
+	}
+	found, same, err := r.goTo(after)
+	if err != nil {
+		return err
+	}
+	if !same { // it has been deleted since it was found
+		q = p
+		return r.settle(before, found, false)
+	}
+	switch {
+	case gone:
+		r.reportGap(r.counts(missing), p, q)
+	case missing > 0:
+		r.reportDamage(r.counts(missing), p, q)
 	}
 	return nil
 }

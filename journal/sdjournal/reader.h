@@ -16,7 +16,7 @@ struct buffer {
 };
 
 struct reader {
-	sd_journal *journal; // Go opens and closes it
+	sd_journal *journal; // Go opens and closes it; NULL: it could not be opened anew, and all calls are -EBADF
 
 	// The entry that next returned last.
 	uint64_t realtime;  // microseconds since the epoch
@@ -96,7 +96,7 @@ int reader_sieve(struct reader *r, size_t field, int op, const char *text, size_
 enum {
 	READER_ENTRY = 1, // an entry
 	READER_LOOK,      // one that the sieve holds back, but that Go wants to see
-	READER_PASSED,    // the sieve has held back some, or some could not be read
+	READER_PASSED,    // the sieve has held back some, some could not be read, or files came or went
 	READER_STUCK,     // this handle can go no further: libsystemd fails each time
 };
 int reader_next(struct reader *r);    // 0: there is none yet

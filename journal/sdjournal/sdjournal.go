@@ -9,15 +9,11 @@
 package sdjournal
 
 import (
-	"bytes"
 	"cmp"
-	"context"
-	"encoding/binary"
 	"fmt"
 	"io"
 	"slices"
 	"strings"
-	"sync/atomic"
 	"syscall"
 	"time"
 	"unsafe"
@@ -215,6 +211,14 @@ func (r *Reader) Next() (journal.Entry, error) {
 	} else if given {
 		return r.handOut()
 	}
+	// Between an entry's being found and its being given out this would take it for
+	// one that was read before files came or went.
+	if r.processed != r.c.processed && r.c.moved == 0 {
+		r.processed = r.c.processed
+		if err := r.checkFilesIfChanged(); err != nil {
+			return nil, err
+		}
+	}
 	if err := r.choosePath(); err != nil {
 		return nil, fmt.Errorf("read journal: %w", err)
 	}
@@ -222,12 +226,6 @@ func (r *Reader) Next() (journal.Entry, error) {
 		return nil, nil
 	}
 	n := C.reader_next(r.c)
-	if r.processed != r.c.processed {
-		r.processed = r.c.processed
-		if err := r.checkFilesIfChanged(); err != nil {
-			return nil, err
-		}
-	}
 	switch {
 	case n < 0:
 		return nil, fmt.Errorf("read journal: %w", syscall.Errno(-n))
@@ -392,47 +390,6 @@ func (r *Reader) passAll() error {
 	return r.passKeep()
 }
 
-// Wait implements journal.Reader. It finds a new entry some 4 ms after it was
-// written, 10 ms if it is the first for a while, and notices the context's end as
-// soon. It also does what Process does.
-func (r *Reader) Wait(ctx context.Context) error {
-	// One long call costs less than many short ones: the Go runtime watches
-	// over each for its first 10 ms.
-	stop := new(int32)
-	defer context.AfterFunc(ctx, func() { atomic.StoreInt32(stop, 1) })()
-	for {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		if r.c.indexed != 0 || r.ahead.away {
-			return nil // it has not come to the end yet
-		}
-		if err := r.reopenIfMoved(); err != nil {
-			return err
-		}
-		if err := r.checkFilesIfChanged(); err != nil {
-			return err
-		}
-		d := time.Second
-		if r.boots == earlierBoots {
-			d = 100 * time.Millisecond // Next looks for the running one
-		}
-		if n, err := waitFor([]*C.struct_reader{r.c}, d, stop); n > 0 || err != nil || r.boots == earlierBoots {
-			return err
-		}
-	}
-}
-
-// waitFor returns the number of the reader that has a next entry, counted from 1,
-// or 0.
-func waitFor(readers []*C.struct_reader, d time.Duration, stop *int32) (int, error) {
-	n := C.reader_wait(&readers[0], C.size_t(len(readers)), C.uint(d.Milliseconds()), (*C.int32_t)(stop))
-	if n < 0 {
-		return 0, fmt.Errorf("wait for the journal: %w", syscall.Errno(-n))
-	}
-	return int(n), nil
-}
-
 // Process lets go of journal files that were deleted, and finds new ones. Next
 // and Wait do it as they go along. One who does not call them for more than a
 // second calls this instead, or the disk space of deleted files stays taken.
@@ -460,72 +417,6 @@ func (r *Reader) Close() error {
 	err := r.journal.Close()
 	r.journal = nil
 	return err
-}
-
-// entry is the one the reader stands on.
-type entry struct{ reader *Reader }
-
-// Values implements journal.Entry.
-func (e *entry) Values(dst [][]byte, field string) [][]byte {
-	r := e.reader
-	index := uint32(0)
-	for ; ; index++ {
-		if int(index) == len(r.keep) {
-			return dst
-		}
-		if r.keep[index] == field {
-			break
-		}
-	}
-	kept := unsafe.Slice((*byte)(unsafe.Pointer(r.c.kept.data)), int(r.c.kept.len))
-	if r.ahead.giving {
-		kept = r.ahead.given.kept
-	}
-	for len(kept) > 0 {
-		of, n := binary.NativeEndian.Uint32(kept), binary.NativeEndian.Uint32(kept[4:])
-		if of == index {
-			dst = append(dst, kept[8:8+n:8+n])
-		}
-		kept = kept[8+n:]
-	}
-	return dst
-}
-
-// Time implements journal.Entry.
-func (e *entry) Time() time.Time {
-	return time.UnixMicro(int64(e.reader.c.realtime))
-}
-
-// Record implements journal.Entry.
-func (e *entry) Record() (journal.Record, error) {
-	c := e.reader.c
-	if e.reader.ahead.giving {
-		return journal.Unpack(e.reader.slab.copy(e.reader.ahead.given.record))
-	}
-	if n := C.reader_record(c); n < 0 {
-		return journal.Record{}, fmt.Errorf("read journal entry: %w", syscall.Errno(-n))
-	}
-	e.reader.tellOfCuts()
-	packed := unsafe.Slice((*byte)(unsafe.Pointer(c.record.data)), int(c.record.len))
-	return journal.Unpack(e.reader.slab.copy(packed))
-}
-
-// slab is what records are cut from: making each one by itself costs more than
-// copying it. A record that is kept keeps the others of its slab in memory.
-type slab []byte
-
-const slabSize = 64 << 10
-
-func (s *slab) copy(b []byte) []byte {
-	if len(b) > slabSize/8 {
-		return bytes.Clone(b)
-	}
-	if len(b) > cap(*s)-len(*s) {
-		*s = make([]byte, 0, slabSize)
-	}
-	from := len(*s)
-	*s = append(*s, b...)
-	return (*s)[from:len(*s):len(*s)]
 }
 
 var (

@@ -1,0 +1,248 @@
+package sdjournal
+
+import (
+	"bytes"
+	"encoding/binary"
+	"io"
+	"math/bits"
+	"os"
+	"slices"
+	"time"
+
+	sd "github.com/coreos/go-systemd/v22/sdjournal"
+
+	"github.com/journald-router/journald-router/journal"
+)
+
+// In a damaged index libsystemd leaves out entries, or the whole rest of a file,
+// without a word, and what the index passes over leaves no numbers to tell by. So
+// before the index is taken to, the way to the entries of the wanted values is gone in
+// the file itself (https://systemd.io/JOURNAL_FILE_FORMAT/): from a field to its
+// values, and to the arrays of their entries. That is not the way of libsystemd, which
+// finds a value by its hash; so a value that one of the two has lost is noticed. The
+// file is read, not mapped: what is damaged must not end in a SIGBUS. An object is held
+// to what libsystemd holds it to (journal_file_check_object in systemd's
+// journal-file.c).
+//
+// Also looked at is the head of each entry: where the index leads to one that is
+// damaged, libsystemd drops the whole file. All of it is what libsystemd reads first,
+// too, and takes a fraction of the time.
+
+// wholeWithin bounds the time for one look at all files. Where they are not in
+// memory, reading by the index would be slow, too.
+const wholeWithin = 2 * time.Second
+
+// indexFile is a journal file whose index is looked at. Its methods are false where
+// something is not as it should be.
+type indexFile struct {
+	file     *os.File
+	size     uint64
+	header   [256]byte
+	item     uint64 // the size of an offset in an array
+	payload  uint64 // where that of a data object begins
+	array    []byte // a piece of one
+	deadline time.Time
+	reads    int
+}
+
+// The kinds of objects.
+const (
+	kindData       = 1
+	kindField      = 2
+	kindEntry      = 3
+	kindEntryArray = 6
+)
+
+// wholeIndex says whether the file's index of what the tests want is known to be
+// whole.
+func wholeIndex(file *os.File, wanted journal.Sieve, deadline time.Time) bool {
+	info, err := file.Stat()
+	if err != nil {
+		return false
+	}
+	f := &indexFile{file: file, size: uint64(info.Size()), item: 8, payload: 64, deadline: deadline}
+	if !f.read(f.header[:], 0) || string(f.header[:8]) != "LPKSHHRH" {
+		return false
+	}
+	const compact, known = 1 << 4, 1<<5 - 1 // of the incompatible flags
+	flags, header, arena := binary.LittleEndian.Uint32(f.header[12:]), u64(f.header[:], 88), u64(f.header[:], 96)
+	if flags&compact != 0 {
+		f.item, f.payload = 4, 72
+	}
+	return flags&^known == 0 && header >= 224 && header <= f.size && arena <= f.size-header && f.fields(wanted)
+}
+
+// fields goes through all fields, and the values of those that are wanted.
+func (f *indexFile) fields(wanted journal.Sieve) bool {
+	const longestName, largestTable = 64, 1 << 20
+	at, size, count := u64(f.header[:], 120), u64(f.header[:], 128), u64(f.header[:], 216)
+	if size > largestTable {
+		return false
+	}
+	table := make([]byte, size)
+	if !f.read(table, at) {
+		return false
+	}
+	for bucket := range slices.Chunk(table, 16) {
+		if len(bucket) < 16 {
+			return false
+		}
+		for before, at := uint64(0), u64(bucket, 0); at != 0; count-- {
+			var field [40 + longestName]byte
+			length, ok := f.object(field[:], at, kindField, 40)
+			if !ok || at <= before || length > uint64(len(field)) || count == 0 {
+				return false
+			}
+			name := string(field[40:length])
+			values := slices.DeleteFunc(slices.Clone(wanted), func(t journal.Test) bool { return t.Field != name })
+			if len(values) > 0 && !f.values(u64(field[:], 32), values) {
+				return false
+			}
+			before, at = at, u64(field[:], 24)
+		}
+	}
+	return count == 0
+}
+
+// values goes through all values of a field, of which the newest is there, and the
+// entries of those that are wanted.
+func (f *indexFile) values(at uint64, wanted journal.Sieve) bool {
+	texts := make(map[string]bool)
+	longest := uint64(0)
+	for _, t := range wanted {
+		text := t.Field + "=" + t.Text
+		texts[text] = true
+		longest = max(longest, uint64(len(text)))
+	}
+	value := make([]byte, f.payload+longest)
+	for before := f.size; at != 0; before, at = at, u64(value, 32) {
+		length, ok := f.object(value, at, kindData, f.payload+1)
+		if !ok || at >= before {
+			return false
+		}
+		if length > uint64(len(value)) {
+			continue
+		}
+		if compressed := value[1] != 0; compressed { // it may be one of those wanted
+			return false
+		}
+		if texts[string(value[f.payload:length])] && !f.value(at, value) {
+			return false
+		}
+	}
+	return true
+}
+
+// value goes through all entries of a value, and says whether they are as many as
+// it says, and the value is where it is looked for.
+func (f *indexFile) value(at uint64, value []byte) bool {
+	heads := !bytes.HasPrefix(value[f.payload:], []byte(sd.SD_JOURNAL_FIELD_BOOT_ID+"="))
+	last, count := u64(value, 40), uint64(1)
+	if !f.entry(last) || !f.hashed(at, u64(value, 16)) {
+		return false
+	}
+	for before, array := uint64(0), u64(value, 48); array != 0; {
+		var b [24]byte
+		length, ok := f.object(b[:], array, kindEntryArray, 24)
+		if !ok || array <= before || !f.entries(array+24, length-24, heads, &last, &count) {
+			return false
+		}
+		before, array = array, u64(b[:], 16)
+	}
+	// journald writes where an entry is, and then counts it.
+	var now [64]byte
+	_, ok := f.object(now[:], at, kindData, 64)
+	return ok && u64(value, 56) <= count && count <= u64(now[:], 56)+1
+}
+
+// entries goes through the entries in an array, up to where it is not in use yet, and
+// counts them. last is the one before. An old journald lists an entry twice that
+// repeats a value. Without heads only the first and the last one are looked at.
+func (f *indexFile) entries(at, length uint64, heads bool, last, count *uint64) bool {
+	const most = 16 << 10
+	f.array = slices.Grow(f.array[:0], most)
+	first := true
+	for end := at + length/f.item*f.item; at < end; at += uint64(len(f.array)) {
+		f.array = f.array[:min(end-at, most)]
+		if !f.read(f.array, at) {
+			return false
+		}
+		for i := 0; i < len(f.array); i += int(f.item) {
+			entry := uint64(binary.LittleEndian.Uint32(f.array[i:]))
+			if f.item == 8 {
+				entry = u64(f.array, i)
+			}
+			if entry == 0 {
+				return first || f.entry(*last)
+			}
+			if entry < *last || (first || heads) && !f.entry(entry) {
+				return false
+			}
+			*last, first = entry, false
+			*count++
+		}
+	}
+	return first || f.entry(*last)
+}
+
+// entry looks at the head of an entry.
+func (f *indexFile) entry(at uint64) bool {
+	const never = 1 << 55 // in microseconds
+	item := uint64(16)
+	if f.item == 4 {
+		item = 4
+	}
+	var b [64]byte
+	length, ok := f.object(b[:], at, kindEntry, 64+item)
+	number, realtime, monotonic := u64(b[:], 16), u64(b[:], 24), u64(b[:], 32)
+	return ok && number > 0 && (length-64)%item == 0 && realtime > 0 && realtime < never && monotonic < never
+}
+
+// hashed says whether the value there is found by its hash.
+func (f *indexFile) hashed(value, hash uint64) bool {
+	table, size := u64(f.header[:], 104), u64(f.header[:], 112)
+	if size < 16 || table > f.size || size > f.size-table {
+		return false
+	}
+	var b [16]byte
+	if !f.read(b[:], table+hash%(size/16)*16) {
+		return false
+	}
+	for before, at := uint64(0), u64(b[:], 0); at != value; {
+		var other [64]byte
+		if _, ok := f.object(other[:], at, kindData, f.payload+1); !ok || at <= before {
+			return false
+		}
+		before, at = at, u64(other[:], 24)
+	}
+	return true
+}
+
+// object reads as much of the object there as b takes, and returns its length.
+func (f *indexFile) object(b []byte, at uint64, kind byte, least uint64) (length uint64, ok bool) {
+	if at%8 != 0 || at < u64(f.header[:], 88) || at >= f.size || !f.read(b, at) {
+		return 0, false
+	}
+	const compressions = 7
+	flags := b[1]
+	length = u64(b, 8)
+	switch {
+	case b[0] != kind, length < least, length > f.size-at, flags&^compressions != 0, bits.OnesCount8(flags) > 1, flags != 0 && kind != kindData:
+		return 0, false
+	case kind == kindData && (u64(b, 40) == 0) != (u64(b, 56) == 0): // its first entry, and how many there are
+		return 0, false
+	}
+	return length, true
+}
+
+// read fills b, beyond the file's end with zeros.
+func (f *indexFile) read(b []byte, at uint64) bool {
+	if f.reads++; f.reads%256 == 0 && time.Now().After(f.deadline) {
+		return false
+	}
+	n, err := f.file.ReadAt(b, int64(at))
+	clear(b[n:])
+	return err == nil || err == io.EOF
+}
+
+func u64(b []byte, at int) uint64 { return binary.LittleEndian.Uint64(b[at:]) }
