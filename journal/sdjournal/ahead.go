@@ -14,34 +14,29 @@ import (
 // #include "reader.h"
 import "C"
 
-// A backlog is read by two handles, as going through the fields of every entry is all
-// that there is to do: while the reader reads one stretch of the journal, a second
-// handle, in a thread of its own (collect.go), reads the next one and collects what the
+// A backlog is scanned by two handles, as going through the fields of every entry is all
+// that there is to do: while the reader scans one stretch of the journal, a second
+// handle, in a thread of its own (collect.go), scans the next one and collects what the
 // sieve lets through. The reader takes that over when it has come to where the second
 // one began, gives it out, and goes on behind it.
 //
-// What was collected by scanning is taken only if it is certain to be what the reader
-// would have read itself: the reader stands on the very entry after which the second
-// handle began; journald's numbers of all that this went through follow one another,
-// without a hole or another journald's; nothing of it was damaged; no file came or went.
-// Otherwise it is thrown away, and the reader goes on by itself, which sees to all that.
+// What was collected is taken only if it is certain to be what the reader would have
+// read itself: the reader stands on the very entry after which the second handle began;
+// journald's numbers of all that this went through follow one another, without a hole
+// or another journald's; nothing of it was damaged; no file came or went. Otherwise it
+// is thrown away, and the reader goes on by itself, which sees to all that. Nor is it
+// ever about the journal's last entries: whoever follows the journal has one handle.
 //
-// By the index it is the same, but that numbers tell nothing there. The second handle
-// begins with an entry of the index, and the reader has to come to that one.
-//
-// Never is it about the journal's last entries: whoever follows the journal has one
-// handle.
+// By the index one handle reads: there two get in each other's way, as much of the time
+// goes into mapping the files' pages.
 
-// stretch is how many entries a handle scans before the other one's turn, and
-// indexStretch how many it reads by the index: some 20 ms. Tests make them shorter.
-var (
-	stretch      uint64 = 16 << 10
-	indexStretch uint64 = 4 << 10
-)
+// stretch is how many entries a handle scans before the other one's turn: some 20 ms.
+// Tests make it shorter.
+var stretch uint64 = 16 << 10
 
 const (
-	// fewWanted: where more than one of so many entries that are scanned is wanted,
-	// giving them out is most of the work, and who takes them needs the processor.
+	// fewWanted: where more than one of so many entries is wanted, giving them out is
+	// most of the work, and who takes them needs the processor.
 	fewWanted = 10
 	// maxRefused is how often in a row what was collected may be of no use before
 	// the reader goes on alone: for good, as the reason is mostly in the journal.
@@ -52,8 +47,7 @@ const (
 type ahead struct {
 	jobs    chan job
 	results chan collected
-	busy    bool  // a job was given, and its result not taken
-	begins  place // by the index: at that entry, to which the reader has not come yet
+	busy    bool // a job was given, and its result not taken
 
 	now       collected      // what is given out
 	given     collectedEntry // the last of it
@@ -67,7 +61,7 @@ type ahead struct {
 // and there is a processor to spare.
 func (r *Reader) mayLookAhead() bool {
 	return r.ahead.refused < maxRefused && r.boots == allBoots && !r.matched() && r.c.orphans == 0 &&
-		r.c.moved == 0 && r.c.before == nil && runtime.GOMAXPROCS(0) > 1
+		r.c.indexed == 0 && r.c.moved == 0 && r.c.before == nil && runtime.GOMAXPROCS(0) > 1
 }
 
 // lookAhead is called before every step. It gives the second handle a stretch to scan
@@ -77,7 +71,7 @@ func (r *Reader) lookAhead() error {
 	switch {
 	case r.c.left == 0:
 		return r.meet()
-	case r.ahead.busy || r.c.indexed != 0 || uint64(r.c.scanned) < 2*stretch || uint64(r.c.wanted)*fewWanted > uint64(r.c.scanned) || !r.mayLookAhead():
+	case r.ahead.busy || uint64(r.c.scanned) < 2*stretch || uint64(r.c.wanted)*fewWanted > uint64(r.c.scanned) || !r.mayLookAhead():
 		return nil
 	}
 	cursor, err := r.Cursor()
@@ -93,20 +87,14 @@ func (r *Reader) lookAhead() error {
 // sendAhead has the second handle scan the stretch after the next one, which the
 // reader itself is to scan.
 func (r *Reader) sendAhead(at place) {
-	at.seqnum += stretch
-	r.send(job{after: at, entries: stretch})
-	r.c.left = C.uint64_t(stretch)
-}
-
-func (r *Reader) send(j job) {
 	a := &r.ahead
 	if a.jobs == nil {
 		a.jobs, a.results = make(chan job, 1), make(chan collected, 1)
 		go collect(r.options, a.jobs, a.results)
 	}
-	j.keep, j.sieve = slices.Clone(r.keep), slices.Clone(r.sieve)
-	a.jobs <- j
-	a.busy = true
+	at.seqnum += stretch
+	a.jobs <- job{at, stretch, slices.Clone(r.keep), slices.Clone(r.sieve)}
+	a.busy, r.c.left = true, C.uint64_t(stretch)
 }
 
 // noStretch has the reader go on without an end to its stretch: it is not where a job
@@ -124,57 +112,13 @@ func (r *Reader) meet() error {
 		return err
 	}
 	result := r.take()
-	if r.c.indexed != 0 || !r.useful(result, cursor) {
+	if !r.useful(result, cursor) {
 		r.refuse()
 		r.c.scanned, r.c.wanted = 0, 0
 		return nil
 	}
 	r.accept(result)
 	r.sendAhead(parseCursor(result.end))
-	return nil
-}
-
-// lookAheadByIndex is called once the index has proved cheap: so many of its entries
-// have had so many numbers.
-func (r *Reader) lookAheadByIndex(at place, entries, numbers uint64) {
-	if !r.ahead.busy && r.mayLookAhead() && at.source != "" {
-		r.sendAheadByIndex(at, numbers*indexStretch/max(entries, 1))
-	}
-}
-
-// sendAheadByIndex has the second handle read by the index from so many numbers after
-// the entry on.
-func (r *Reader) sendAheadByIndex(at place, numbers uint64) {
-	at.seqnum += numbers
-	r.send(job{after: at, entries: indexStretch, index: true})
-	began := <-r.ahead.results
-	if r.ahead.begins = parseCursor(began.joint); began.joint == "" {
-		r.refuse()
-	}
-}
-
-// meetByIndex is called with each entry of the index. It takes what the second handle
-// has collected where the entry is the first of that.
-func (r *Reader) meetByIndex() error {
-	begins := r.ahead.begins
-	if begins.realtime != uint64(r.c.realtime) || !r.ahead.busy || r.c.indexed == 0 {
-		return nil
-	}
-	cursor, err := r.Cursor()
-	if err != nil || parseCursor(cursor) != begins {
-		return err
-	}
-	result := r.take()
-	if !r.useful(result, cursor) {
-		r.refuse()
-		return nil
-	}
-	_, result.entries = first(result.entries) // which the reader has read itself
-	r.accept(result)
-	r.c.wanted += C.uint64_t(result.walked)
-	if end := parseCursor(result.end); end.numberedWith(begins) && end.seqnum > begins.seqnum {
-		r.sendAheadByIndex(end, end.seqnum-begins.seqnum)
-	}
 	return nil
 }
 
@@ -186,7 +130,7 @@ func (r *Reader) useful(c collected, cursor string) bool {
 
 // take waits for what the second handle has collected.
 func (r *Reader) take() collected {
-	r.ahead.busy, r.ahead.begins = false, place{}
+	r.ahead.busy = false
 	return <-r.ahead.results
 }
 
@@ -238,9 +182,7 @@ func (r *Reader) claim(cursor string) error {
 	if n := C.reader_claim(r.c, text); n < 0 {
 		return fmt.Errorf("keep the position: %w", syscall.Errno(-n))
 	}
-	if r.c.indexed == 0 {
-		r.countFrom(parseCursor(cursor))
-	}
+	r.countFrom(parseCursor(cursor))
 	return nil
 }
 
@@ -254,15 +196,7 @@ func (r *Reader) land() error {
 		}
 	}
 	a.now, a.given, a.away = collected{}, collectedEntry{}, false
-	cursor := C.GoString(r.c.cursor)
-	switch {
-	case r.c.indexed == 0:
-		return r.readOn(cursor, r.c.before != nil)
-	case r.sieveChanged || r.c.before != nil: // chooseWay goes there, by scanning
-		return nil
-	}
-	_, err := r.seekIndex(cursor)
-	return err
+	return r.readOn(C.GoString(r.c.cursor), r.c.before != nil)
 }
 
 // stayBehind throws away what was collected, or is about to be.

@@ -138,7 +138,7 @@ func TestTwoHandles(t *testing.T) {
 				o := untroubled(t, sdjournal.Options{Namespace: j.Namespace(), Start: journal.Beginning})
 				r := prefixed(t, o)
 				check(t, "read", rest(t, r), wants(all))
-				if went := r.WentAhead(); (entries < 30 || entries < 400 && way == "scan") && went == 0 {
+				if went := r.WentAhead(); entries < 400 && way == "scan" && went == 0 {
 					t.Error("the second handle was of no use: this test tests nothing")
 				}
 				o.Once = true

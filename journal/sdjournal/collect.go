@@ -18,19 +18,17 @@ import "C"
 const aheadRoom = 8 << 20
 
 // job is a stretch for the second handle: that many entries after the one with that
-// number; or that many of the index from there on, of which the first is told of before
-// any is read.
+// number.
 type job struct {
 	after   place
 	entries uint64
 	keep    []string
 	sieve   journal.Sieve
-	index   bool
 }
 
 // collected is what became of a job. Without an end it is of no use.
 type collected struct {
-	joint, end string // cursors of the entry before the stretch, or of the index's first, and of its last
+	joint, end string // cursors of the entry before the stretch, and of its last one
 	walked     uint64 // entries in it
 	cut        uint64 // values
 	// entries are those that the sieve let through: realtime (8 bytes), the kept
@@ -55,57 +53,20 @@ func collect(o Options, jobs <-chan job, results chan<- collected) {
 	defer r.Close()
 	err := r.open()
 	for j := range jobs {
-		joint := ""
-		if err == nil {
-			joint, _ = r.begin(j) // what is of no use is so for whatever reason
-		}
-		if j.index {
-			results <- collected{joint: joint}
-		}
 		var c collected
-		if joint != "" {
-			c, _ = r.collect(j, joint)
+		if err == nil {
+			c, _ = r.collect(j) // what is of no use is so for whatever reason
 		}
 		results <- c
 	}
 }
 
-// begin goes to where the stretch begins, and returns its joint; or nothing where it is
-// not there.
-func (r *Reader) begin(j job) (joint string, err error) {
-	if !slices.Equal(r.keep, j.keep) || !slices.Equal(r.sieve, j.sieve) {
-		r.keep, r.sieve = j.keep, j.sieve
-		if err := r.passKeep(); err != nil {
-			return "", err
-		}
+// collect scans the stretch.
+func (r *Reader) collect(j job) (collected, error) {
+	joint, err := r.begin(j)
+	if err != nil || joint == "" {
+		return collected{}, err
 	}
-	matches := journal.Sieve(nil)
-	if j.index {
-		matches = j.sieve
-	}
-	r.c.indexed = flag(j.index)
-	if err := r.setMatches(matches); err != nil {
-		return "", err
-	}
-	// libsystemd finds an entry also by its number alone.
-	found, err := r.seekCursor(fmt.Sprintf("s=%s;i=%x", j.after.source, j.after.seqnum))
-	if err != nil || !found {
-		return "", err
-	}
-	if joint, err = r.journal.GetCursor(); err != nil {
-		return "", err
-	}
-	if j.index { // the first entry is that one
-		return joint, r.stand(journal.Head, true, false)
-	}
-	if at := parseCursor(joint); !at.numberedWith(j.after) || at.seqnum != j.after.seqnum {
-		return "", nil
-	}
-	return joint, r.stand(joint, false, false)
-}
-
-// collect reads the stretch.
-func (r *Reader) collect(j job, joint string) (collected, error) {
 	r.countFrom(place{})
 	r.c.cut = 0
 	if n := C.reader_collect(r.c, C.uint64_t(j.entries), aheadRoom); n < 0 {
@@ -117,10 +78,33 @@ func (r *Reader) collect(j job, joint string) (collected, error) {
 	}
 	c := collected{joint: joint, end: end, walked: uint64(r.c.walked), cut: uint64(r.c.cut)}
 	at := parseCursor(end)
-	whole := j.index || at.numberedWith(j.after) && at.seqnum == j.after.seqnum+c.walked
+	whole := at.numberedWith(j.after) && at.seqnum == j.after.seqnum+c.walked
 	if c.walked == 0 || r.c.damaged > 0 || r.c.lost != 0 || r.c.before != nil || !whole {
 		return collected{}, nil
 	}
 	c.entries = C.GoBytes(unsafe.Pointer(r.c.collected.data), C.int(r.c.collected.len))
 	return c, nil
+}
+
+// begin goes to the entry before the stretch, and returns its cursor; or nothing where
+// there is no such entry.
+func (r *Reader) begin(j job) (joint string, err error) {
+	if !slices.Equal(r.keep, j.keep) || !slices.Equal(r.sieve, j.sieve) {
+		r.keep, r.sieve = j.keep, j.sieve
+		if err := r.passKeep(); err != nil {
+			return "", err
+		}
+	}
+	// libsystemd finds an entry also by its number alone.
+	found, err := r.seekCursor(fmt.Sprintf("s=%s;i=%x", j.after.source, j.after.seqnum))
+	if err != nil || !found {
+		return "", err
+	}
+	if joint, err = r.journal.GetCursor(); err != nil {
+		return "", err
+	}
+	if at := parseCursor(joint); !at.numberedWith(j.after) || at.seqnum != j.after.seqnum {
+		return "", nil
+	}
+	return joint, r.stand(joint, false, false)
 }

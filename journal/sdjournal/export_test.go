@@ -9,9 +9,9 @@ func (r *Reader) WentAhead() uint64 { return r.ahead.wentAhead }
 // SetStretch shortens the stretches of the journal that two handles share, and has
 // them share it, and the index be used, as soon. It returns what sets all that back.
 func SetStretch(entries uint64) (restore func()) {
-	a, b, c := stretch, indexStretch, sample
-	stretch, indexStretch, sample = entries, entries, min(sample, entries)
-	return func() { stretch, indexStretch, sample = a, b, c }
+	a, b := stretch, sample
+	stretch, sample = entries, min(sample, entries)
+	return func() { stretch, sample = a, b }
 }
 
 // ResumeLate goes to a cursor as when resuming, with something done once it is

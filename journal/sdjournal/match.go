@@ -1,16 +1,9 @@
 package sdjournal
 
 import (
-	"errors"
-	"io/fs"
 	"math"
-	"os"
 	"slices"
 	"strings"
-	"syscall"
-	"time"
-
-	sd "github.com/coreos/go-systemd/v22/sdjournal"
 
 	"github.com/journald-router/journald-router/journal"
 )
@@ -120,7 +113,8 @@ func (r *Reader) chooseWay() error {
 	return r.takeIndex()
 }
 
-// takeIndex goes on by the index after the entry that was read last.
+// takeIndex goes on by the index after the entry that was read last, if the index is
+// whole.
 func (r *Reader) takeIndex() error {
 	cursor, err := r.Cursor()
 	if err != nil {
@@ -138,48 +132,6 @@ func (r *Reader) takeIndex() error {
 	r.judged = parseCursor(cursor)
 	r.countFrom(place{}) // what the index passes over is not missing
 	return nil
-}
-
-// isIndexWhole says whether the index has all that the sieve wants in the files that
-// may have entries after the position.
-//
-// Of a file that was not closed that cannot be told: journald and
-// systemd-journal-remote rename such a file to *.journal~ when they find it, after a
-// crash of the machine mostly. What was not written of it is zeros, or as it was
-// before. A scan passes over those, but where they are in an index, the rest of that
-// index is gone.
-func (r *Reader) isIndexWhole(position place) bool {
-	deadline := time.Now().Add(wholeWithin)
-	// libsystemd also seeks by the entries of the position's boot.
-	wanted := append(slices.Clone(r.sieve), journal.Test{Field: sd.SD_JOURNAL_FIELD_BOOT_ID, Op: journal.Equal, Text: position.boot})
-	for _, dir := range r.dirs {
-		if dir.file == nil {
-			continue
-		}
-		files, err := journalFiles(dir.path, r.options.Directory != "")
-		if err != nil {
-			return false
-		}
-		for _, path := range files {
-			var st syscall.Stat_t
-			if err := syscall.Stat(path, &st); err == nil && st.Ctim.Nano()/1000 <= int64(position.realtime) {
-				continue
-			}
-			file, err := os.Open(path)
-			if errors.Is(err, fs.ErrPermission) { // a scan does not see it, either
-				continue
-			}
-			if err != nil {
-				return false
-			}
-			whole := !strings.HasSuffix(path, "~") && wholeIndex(file, wanted, deadline)
-			file.Close()
-			if !whole {
-				return false
-			}
-		}
-	}
-	return true
 }
 
 // seekIndex goes to the first entry of the index that comes after the cursor. It
@@ -220,11 +172,7 @@ func (r *Reader) judgeIndex() error {
 	from, to := r.judged, parseCursor(cursor)
 	wanted := uint64(r.c.wanted)
 	r.judged, r.c.wanted = to, 0
-	if from.source != to.source || to.seqnum < from.seqnum {
-		return nil
-	}
-	if numbers := to.seqnum - from.seqnum; wanted*indexCost(len(r.sieve)) < numbers {
-		r.lookAheadByIndex(to, wanted, numbers)
+	if from.source != to.source || to.seqnum < from.seqnum || wanted*indexCost(len(r.sieve)) < to.seqnum-from.seqnum {
 		return nil
 	}
 	r.patience = min(2*r.patience, maxPatience)

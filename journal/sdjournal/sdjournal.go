@@ -245,9 +245,6 @@ func (r *Reader) Next() (journal.Entry, error) {
 		if err := r.look(); err != nil {
 			return nil, fmt.Errorf("read journal: %w", err)
 		}
-		if err := r.meetByIndex(); err != nil {
-			return nil, fmt.Errorf("read journal: %w", err)
-		}
 		r.stuck = false
 		if n == C.READER_LOOK || r.c.moved != 0 { // it had to go back
 			return nil, nil

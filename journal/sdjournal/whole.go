@@ -2,14 +2,21 @@ package sdjournal
 
 import (
 	"bytes"
+	"context"
 	"encoding/binary"
-	"io"
+	"errors"
+	"io/fs"
 	"math/bits"
 	"os"
+	"runtime"
 	"slices"
+	"strings"
+	"syscall"
 	"time"
 
 	sd "github.com/coreos/go-systemd/v22/sdjournal"
+	"golang.org/x/sync/errgroup"
+	"golang.org/x/sys/unix"
 
 	"github.com/journald-router/journald-router/journal"
 )
@@ -32,10 +39,63 @@ import (
 // memory, reading by the index would be slow, too.
 const wholeWithin = 2 * time.Second
 
+// isIndexWhole says whether the index has all that the sieve wants in the files that
+// may have entries after the position. Several processors share the files.
+func (r *Reader) isIndexWhole(position place) bool {
+	// libsystemd also seeks by the entries of the position's boot.
+	wanted := append(slices.Clone(r.sieve), journal.Test{Field: sd.SD_JOURNAL_FIELD_BOOT_ID, Op: journal.Equal, Text: position.boot})
+	deadline := time.Now().Add(wholeWithin)
+	looks, ctx := errgroup.WithContext(context.Background())
+	looks.SetLimit(runtime.GOMAXPROCS(0))
+	for _, dir := range r.dirs {
+		if dir.file == nil {
+			continue
+		}
+		files, err := journalFiles(dir.path, r.options.Directory != "")
+		if err != nil {
+			looks.Go(func() error { return err })
+		}
+		for _, path := range files {
+			looks.Go(func() error {
+				if ctx.Err() != nil || isWhole(path, position, wanted, deadline) {
+					return nil
+				}
+				return errNotWhole
+			})
+		}
+	}
+	return looks.Wait() == nil
+}
+
+var errNotWhole = errors.New("the index is damaged")
+
+// isWhole is isIndexWhole for one file.
+//
+// Of a file that was not closed it cannot be told: journald and
+// systemd-journal-remote rename such a file to *.journal~ when they find it, after a
+// crash of the machine mostly. What was not written of it is zeros, or as it was
+// before. A scan passes over those, but where they are in an index, the rest of that
+// index is gone.
+func isWhole(path string, position place, wanted journal.Sieve, deadline time.Time) bool {
+	var st syscall.Stat_t
+	if err := syscall.Stat(path, &st); err == nil && st.Ctim.Nano()/1000 <= int64(position.realtime) {
+		return true
+	}
+	file, err := os.Open(path)
+	if errors.Is(err, fs.ErrPermission) { // a scan does not see it, either
+		return true
+	}
+	if err != nil {
+		return false
+	}
+	defer file.Close()
+	return !strings.HasSuffix(path, "~") && wholeIndex(file, wanted, deadline)
+}
+
 // indexFile is a journal file whose index is looked at. Its methods are false where
 // something is not as it should be.
 type indexFile struct {
-	file     *os.File
+	fd       int
 	size     uint64
 	header   [256]byte
 	item     uint64 // the size of an offset in an array
@@ -60,7 +120,7 @@ func wholeIndex(file *os.File, wanted journal.Sieve, deadline time.Time) bool {
 	if err != nil {
 		return false
 	}
-	f := &indexFile{file: file, size: uint64(info.Size()), item: 8, payload: 64, deadline: deadline}
+	f := &indexFile{fd: int(file.Fd()), size: uint64(info.Size()), item: 8, payload: 64, deadline: deadline}
 	if !f.read(f.header[:], 0) || string(f.header[:8]) != "LPKSHHRH" {
 		return false
 	}
@@ -240,9 +300,20 @@ func (f *indexFile) read(b []byte, at uint64) bool {
 	if f.reads++; f.reads%256 == 0 && time.Now().After(f.deadline) {
 		return false
 	}
-	n, err := f.file.ReadAt(b, int64(at))
-	clear(b[n:])
-	return err == nil || err == io.EOF
+	for done := 0; done < len(b); {
+		n, err := unix.Pread(f.fd, b[done:], int64(at)+int64(done)) // File.ReadAt has its price, at so many
+		if err == unix.EINTR {
+			continue
+		}
+		if n == 0 {
+			clear(b[done:])
+		}
+		if n <= 0 {
+			return err == nil
+		}
+		done += n
+	}
+	return true
 }
 
 func u64(b []byte, at int) uint64 { return binary.LittleEndian.Uint64(b[at:]) }
