@@ -51,7 +51,7 @@ func collect(o Options, jobs <-chan job, results chan<- collected) {
 	r := &Reader{options: own}
 	r.entry.reader = r
 	defer r.Close()
-	err := r.open()
+	err := r.openBeside()
 	for j := range jobs {
 		var c collected
 		if err == nil {
@@ -59,6 +59,23 @@ func collect(o Options, jobs <-chan job, results chan<- collected) {
 		}
 		results <- c
 	}
+}
+
+// openBeside is open for a handle that the reader could do without: not at the price
+// of the descriptors that the reader itself may need for new files.
+func (r *Reader) openBeside() error {
+	files, err := r.files()
+	if err != nil {
+		return err
+	}
+	left, err := descriptorsLeft()
+	if err != nil {
+		return err
+	}
+	if left < 2*len(files)+64 {
+		return ErrTooFewDescriptors
+	}
+	return r.open()
 }
 
 // collect scans the stretch.

@@ -204,6 +204,7 @@ func (r *Reader) reopenIfMoved() error {
 
 // reopen opens the journal anew, and goes to the entry that the reader stands on.
 func (r *Reader) reopen() error {
+	r.closeAhead()
 	cursor, err := r.cursor()
 	if err != nil {
 		return err

@@ -272,10 +272,10 @@ int reader_record(struct reader *r) {
 // journald tells its readers of new entries up to 250 ms late
 // (journal_file_post_change in systemd's journal-file.c), so this asks instead
 // of sleeping in sd_journal_wait: every 8 ms while entries come, which costs
-// 0.3 to 0.5 % of a core, and every 20 ms when there has been none for 2 s, for
+// 0.3 to 0.5 % of a core, and every 30 ms when there has been none for 2 s, for
 // less than half of that.
 int reader_wait(struct reader **readers, size_t n, unsigned milliseconds, const int32_t *stop) {
-	const struct timespec brief = {.tv_nsec = 8000000}, longer = {.tv_nsec = 20000000};
+	const struct timespec brief = {.tv_nsec = 8000000}, longer = {.tv_nsec = 30000000};
 	uint64_t t = now(), until = t + (uint64_t)milliseconds * 1000, found = 0;
 	int e;
 

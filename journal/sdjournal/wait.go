@@ -12,7 +12,7 @@ import (
 import "C"
 
 // Wait implements journal.Reader. It finds a new entry some 4 ms after it was
-// written, 10 ms if it is the first for a while, and notices the context's end as
+// written, 15 ms if it is the first for a while, and notices the context's end as
 // soon. It also does what Process does.
 func (r *Reader) Wait(ctx context.Context) error {
 	// One long call costs less than many short ones: the Go runtime watches
