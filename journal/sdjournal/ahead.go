@@ -54,6 +54,7 @@ type ahead struct {
 	giving    bool           // that is the reader's entry
 	away      bool           // the reader's handle does not stand on that
 	refused   int            // in a row
+	changes   C.uint         // of the reader's files, by the last look
 	wentAhead uint64         // entries, in all
 }
 
@@ -125,7 +126,7 @@ func (r *Reader) meet() error {
 // useful says whether what was collected can be taken by the reader, at that cursor.
 // With Options.Once the reader may have to end before the journal's end.
 func (r *Reader) useful(c collected, cursor string) bool {
-	return c.joint == cursor && c.end != "" && r.mayLookAhead() && !(r.options.Once && parseCursor(c.end).realtime >= r.lastTime)
+	return c.joint == cursor && c.end != "" && r.c.lost == 0 && r.mayLookAhead() && !(r.options.Once && parseCursor(c.end).realtime >= r.lastTime)
 }
 
 // take waits for what the second handle has collected.
@@ -146,7 +147,6 @@ func (r *Reader) accept(c collected) {
 	a.refused = 0
 	a.wentAhead += c.walked
 	a.now, a.away = c, true
-	r.c.cut += C.uint64_t(c.cut)
 }
 
 // refuse notes that what was collected is of no use.
@@ -164,6 +164,9 @@ func (r *Reader) give() (bool, error) {
 	if len(a.now.entries) == 0 {
 		return false, nil
 	}
+	if n := C.reader_process_when_due(r.c); n < 0 {
+		return false, syscall.Errno(-n)
+	}
 	a.given, a.now.entries = first(a.now.entries)
 	record, err := journal.Unpack(a.given.record)
 	if err != nil {
@@ -173,6 +176,7 @@ func (r *Reader) give() (bool, error) {
 		return false, err
 	}
 	a.giving, r.c.realtime = true, C.uint64_t(a.given.realtime)
+	r.c.cut += C.uint64_t(a.given.cut)
 	return true, nil
 }
 
@@ -195,8 +199,14 @@ func (r *Reader) land() error {
 			return err
 		}
 	}
-	a.now, a.given, a.away = collected{}, collectedEntry{}, false
-	return r.readOn(C.GoString(r.c.cursor), r.c.before != nil)
+	a.now, a.given = collected{}, collectedEntry{}
+	// To find its way the handle looks into all files, of which some may be gone.
+	if n := C.reader_process(r.c); n < 0 {
+		return syscall.Errno(-n)
+	}
+	err := r.readOn(C.GoString(r.c.cursor), r.c.before != nil)
+	a.away = err != nil
+	return err
 }
 
 // stayBehind throws away what was collected, or is about to be.
@@ -204,6 +214,15 @@ func (r *Reader) stayBehind() {
 	r.ahead.now = collected{}
 	r.noStretch()
 	r.drop()
+}
+
+// closeAheadIfChanged closes the second handle when files have come or gone: idle, it
+// would not let go of any.
+func (r *Reader) closeAheadIfChanged() {
+	if r.ahead.changes != r.c.changes {
+		r.ahead.changes = r.c.changes
+		r.closeAhead()
+	}
 }
 
 // closeAhead closes the second handle, as it too keeps deleted files open. A later job
@@ -222,7 +241,8 @@ func (r *Reader) closeAhead() {
 // first cuts the first one off collected entries.
 func first(b []byte) (e collectedEntry, rest []byte) {
 	e.realtime = binary.NativeEndian.Uint64(b)
-	e.kept, rest = chunk(b[8:])
+	e.cut = binary.NativeEndian.Uint32(b[8:])
+	e.kept, rest = chunk(b[12:])
 	e.record, rest = chunk(rest)
 	return e, rest
 }

@@ -388,3 +388,87 @@ func TestNoSecondHandleWithoutDescriptors(t *testing.T) {
 	check(t, "read", rest(t, r), wants(all))
 	check(t, "entries that a second handle has gone through", r.WentAhead(), uint64(0))
 }
+
+// Rules that want more end the second handle's work; what it has open goes with the
+// files that go.
+func TestIdleSecondHandleLetsGo(t *testing.T) {
+	short(t, 20)
+	j := journaltest.Start(t, journaltest.Options{})
+	backlog(j, 20000, 1000)
+	r := openFor(t, ways["scan"], sdjournal.Options{Namespace: j.Namespace(), Start: journal.Beginning})
+	for r.WentAhead() == 0 {
+		if _, ok := next(t, r); !ok {
+			t.Fatal("the second handle was of no use: this test tests nothing")
+		}
+	}
+	r.Keep([]string{"TEST", "MESSAGE", "KIND"}, journal.Sieve{{Field: "MESSAGE", Op: journal.Prefix, Text: "line"}})
+	next(t, r)
+	gone := archived(t, j)
+	for _, path := range gone[:5] {
+		if err := os.Remove(path); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if len(deleted(openFiles(t, j.Dir()))) == 0 {
+		t.Fatal("no deleted file is open: this test tests nothing")
+	}
+	for i := 0; len(deleted(openFiles(t, j.Dir()))) > 0; i++ {
+		for range 500 {
+			if _, ok := next(t, r); !ok {
+				t.Fatalf("deleted files are open to the end: %q", deleted(openFiles(t, j.Dir())))
+			}
+		}
+	}
+}
+
+// Files with another journald's numbers, as from before a crash, are no hindrance.
+func TestTwoHandlesBesideOlderNumbers(t *testing.T) {
+	short(t, 20)
+	j := journaltest.Start(t, journaltest.Options{})
+	all := backlog(j, 1500, 400)
+	var others []journaltest.Entry
+	for i := range 3 {
+		e := at(journaltest.Boot1, 0, "other")
+		e.Time = time.Now().Add(time.Duration(i-3600) * time.Second)
+		others = append(others, e)
+	}
+	journaltest.ForgeFile(t, filepath.Join(j.Dir(), "other.journal"), slices.Values(others))
+	r := openFor(t, ways["scan"], untroubled(t, sdjournal.Options{Directory: j.Dir(), Start: journal.Beginning}))
+	check(t, "read", rest(t, r), wants(all))
+	if r.WentAhead() == 0 {
+		t.Error("the second handle was of no use")
+	}
+}
+
+// A value that is cut is counted once, also where other rules have what was collected
+// read again.
+func TestTwoHandlesCountCuts(t *testing.T) {
+	short(t, 40)
+	j := journaltest.Start(t, journaltest.Options{})
+	for i := range 1000 {
+		m := fmt.Sprint("line ", i)
+		if i%12 == 5 {
+			m = "SLACK: " + strings.Repeat("x", 100)
+		}
+		j.Send(mark, journaltest.Fields("MESSAGE", m)[0])
+	}
+	j.Sync()
+	count := func(processors int) (cuts, went uint64) {
+		defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(processors))
+		r := openFor(t, ways["scan"], sdjournal.Options{Namespace: j.Namespace(), Start: journal.Beginning, MaxFieldBytes: 64, OnCut: func(n uint64) { cuts += n }})
+		for i := 0; ; i++ {
+			if _, ok := next(t, r); !ok {
+				return cuts, r.WentAhead()
+			}
+			if r.WentAhead() > 0 && i%3 == 0 {
+				r.Keep([]string{"TEST", "MESSAGE", "KIND"}, ways["scan"])
+			}
+		}
+	}
+	alone, _ := count(1)
+	both, went := count(2)
+	check(t, "values cut, as counted by two handles", both, alone)
+	if went == 0 || alone < 80 {
+		t.Errorf("a second handle went through %d entries, %d values were cut: this test tests nothing", went, alone)
+	}
+}

@@ -30,14 +30,14 @@ type job struct {
 type collected struct {
 	joint, end string // cursors of the entry before the stretch, and of its last one
 	walked     uint64 // entries in it
-	cut        uint64 // values
-	// entries are those that the sieve let through: realtime (8 bytes), the kept
-	// values and the record, each after its length (4 bytes).
+	// entries are those that the sieve let through: realtime (8 bytes), how many values
+	// were cut (4 bytes), the kept values and the record, each after its length (4 bytes).
 	entries []byte
 }
 
 type collectedEntry struct {
 	realtime     uint64
+	cut          uint32
 	kept, record []byte
 }
 
@@ -85,7 +85,6 @@ func (r *Reader) collect(j job) (collected, error) {
 		return collected{}, err
 	}
 	r.countFrom(place{})
-	r.c.cut = 0
 	if n := C.reader_collect(r.c, C.uint64_t(j.entries), aheadRoom); n < 0 {
 		return collected{}, syscall.Errno(-n)
 	}
@@ -93,7 +92,7 @@ func (r *Reader) collect(j job) (collected, error) {
 	if err != nil {
 		return collected{}, err
 	}
-	c := collected{joint: joint, end: end, walked: uint64(r.c.walked), cut: uint64(r.c.cut)}
+	c := collected{joint: joint, end: end, walked: uint64(r.c.walked)}
 	at := parseCursor(end)
 	whole := at.numberedWith(j.after) && at.seqnum == j.after.seqnum+c.walked
 	if c.walked == 0 || r.c.damaged > 0 || r.c.lost != 0 || r.c.before != nil || !whole {
@@ -112,8 +111,14 @@ func (r *Reader) begin(j job) (joint string, err error) {
 			return "", err
 		}
 	}
-	// libsystemd finds an entry also by its number alone.
-	found, err := r.seekCursor(fmt.Sprintf("s=%s;i=%x", j.after.source, j.after.seqnum))
+	if r.c.cursor != nil { // it stood somewhere, and files may have gone since
+		if n := C.reader_process(r.c); n < 0 {
+			return "", syscall.Errno(-n)
+		}
+	}
+	// libsystemd finds an entry also by its number alone; but in the files of another
+	// journald's numbers it then begins at the head, if it knows no time.
+	found, err := r.seekCursor(fmt.Sprintf("s=%s;i=%x;t=%x", j.after.source, j.after.seqnum, j.after.realtime))
 	if err != nil || !found {
 		return "", err
 	}

@@ -256,6 +256,10 @@ int fields_collect(struct reader *r) {
 	if (!to)
 		return -ENOMEM;
 	memcpy(to, &r->realtime, sizeof r->realtime);
+	uint32_t cut = r->cut_here;
+	if (!(to = extend(b, sizeof cut)))
+		return -ENOMEM;
+	memcpy(to, &cut, sizeof cut);
 	if (put(b, r->kept.data, r->kept.len) < 0)
 		return -ENOMEM;
 	return put(b, r->record.data, r->record.len);

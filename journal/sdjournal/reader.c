@@ -158,11 +158,11 @@ int reader_process(struct reader *r) {
 	return e < 0 ? e : 0;
 }
 
-// process_when_due looks for files that came or went, twenty times a second: twice
+// reader_process_when_due looks for files that came or went, twenty times a second: twice
 // would do not to miss a rotation, but where holes cannot be punched into files
 // journald truncates those that it deletes (unlinkat_deallocate in systemd's
 // fs-util.c), and who still looks at one then is killed by SIGBUS.
-static int process_when_due(struct reader *r) {
+int reader_process_when_due(struct reader *r) {
 	return now() - r->processed < 50000 ? 0 : reader_process(r);
 }
 
@@ -185,7 +185,7 @@ int reader_next(struct reader *r) {
 			// While there is much to read nobody waits.
 			if (++r->calls % 1024 == 0) {
 				unsigned changes = r->changes;
-				if ((e = process_when_due(r)) < 0)
+				if ((e = reader_process_when_due(r)) < 0)
 					return e;
 				if (r->changes != changes)
 					return READER_PASSED; // Go is to see that all files are open
@@ -293,7 +293,7 @@ int reader_wait(struct reader **readers, size_t n, unsigned milliseconds, const 
 	for (;; t = now()) {
 		for (size_t i = 0; i < n; i++) {
 			struct reader *r = readers[i];
-			e = process_when_due(r);
+			e = reader_process_when_due(r);
 			if (e < 0)
 				return e;
 			e = sd.next(r->journal);

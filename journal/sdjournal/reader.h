@@ -104,6 +104,7 @@ int reader_cursor(struct reader *r);  // fills cursor
 int reader_claim(struct reader *r, char *cursor); // which it takes over: the reader stands there, wherever the journal does
 int reader_record(struct reader *r);  // fills record
 int reader_process(struct reader *r); // lets go of deleted files, finds new ones
+int reader_process_when_due(struct reader *r); // the same, twenty times a second at most
 
 // reader_collect goes through so many entries, or fewer where there are no more, where
 // something is amiss, or where collected has no room left. There the entries are that

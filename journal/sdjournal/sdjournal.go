@@ -219,6 +219,7 @@ func (r *Reader) Next() (journal.Entry, error) {
 			return nil, err
 		}
 	}
+	r.closeAheadIfChanged()
 	if err := r.choosePath(); err != nil {
 		return nil, fmt.Errorf("read journal: %w", err)
 	}
