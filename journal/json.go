@@ -71,14 +71,10 @@ type group struct {
 // grouped puts the values of a repeated field together, in the order of first
 // appearance, behind groups. Entries have some twenty fields: a scan beats a map.
 func (r Record) grouped(groups []group) []group {
-	if len(r.packed) == 0 {
-		return groups
-	}
-	_, rest := chunk(r.packed[timesLen:])
 	var seen uint64 // bits of the names so far: most names need not be looked for
+	var field []byte
 next:
-	for len(rest) > 0 {
-		var field []byte
+	for rest := r.packedFields(); len(rest) > 0; {
 		field, rest = chunk(rest)
 		name, value, _ := cut(field)
 		bit := uint64(1) << (nameHash(name) % 64)

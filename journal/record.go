@@ -83,6 +83,16 @@ func chunk(b []byte) (piece, rest []byte) {
 	return b[4 : 4+n], b[4+n:]
 }
 
+// packedFields is what follows the cursor: 4 bytes of length and NAME=value, for each
+// field.
+func (r Record) packedFields() []byte {
+	if len(r.packed) == 0 {
+		return nil
+	}
+	_, rest := chunk(r.packed[timesLen:])
+	return rest
+}
+
 // Cursor identifies the entry in its journal (sd_journal_get_cursor(3)).
 func (r Record) Cursor() string {
 	if len(r.packed) == 0 {
@@ -112,12 +122,8 @@ func (r Record) Monotonic() time.Duration {
 // be changed.
 func (r Record) Fields() iter.Seq2[[]byte, []byte] {
 	return func(yield func(name, value []byte) bool) {
-		if len(r.packed) == 0 {
-			return
-		}
-		_, rest := chunk(r.packed[timesLen:])
 		var f []byte
-		for len(rest) > 0 {
+		for rest := r.packedFields(); len(rest) > 0; {
 			f, rest = chunk(rest)
 			name, value, _ := cut(f)
 			if !yield(name, value) {
@@ -163,12 +169,9 @@ func (r Record) Values(dst [][]byte, field string) [][]byte {
 // the others end.
 func (r Record) valuesOf(field string) iter.Seq[[]byte] {
 	return func(yield func(value []byte) bool) {
-		if len(r.packed) == 0 {
-			return
-		}
-		_, rest := chunk(r.packed[timesLen:])
+		n := len(field)
 		var f []byte
-		for n := len(field); len(rest) > 0; {
+		for rest := r.packedFields(); len(rest) > 0; {
 			f, rest = chunk(rest)
 			if len(f) > n && f[n] == '=' && string(f[:n]) == field && !yield(f[n+1:]) {
 				return

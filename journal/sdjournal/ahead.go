@@ -151,7 +151,6 @@ func (r *Reader) accept(c collected) {
 
 // refuse notes that what was collected is of no use.
 func (r *Reader) refuse() {
-	r.drop()
 	if r.ahead.refused++; r.ahead.refused == maxRefused {
 		r.closeAhead()
 	}

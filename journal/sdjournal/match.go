@@ -128,6 +128,7 @@ func (r *Reader) takeIndex() error {
 		return err
 	}
 	r.noStretch()
+	r.closeAhead() // by the index one handle reads
 	r.c.indexed, r.sieveChanged = 1, false
 	r.judged = parseCursor(cursor)
 	r.countFrom(place{}) // what the index passes over is not missing
@@ -196,7 +197,6 @@ func (r *Reader) leaveIndex() error {
 
 // scan notes that the index is not in use after the cursor any more.
 func (r *Reader) scan(cursor string) {
-	r.stayBehind()
 	r.reportDamage(uint64(r.c.damaged), r.judged, parseCursor(cursor))
 	r.countFrom(place{})
 	r.c.indexed, r.c.scanned, r.c.wanted = 0, 0, 0
