@@ -216,6 +216,7 @@ func stream(t *testing.T, j *journaltest.T, identifier string) *os.File {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { f.Close() })
+	j.Sync() // see Client.Stdout
 	return f
 }
 

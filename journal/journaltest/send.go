@@ -123,6 +123,10 @@ func (c *Client) sendFile(content []byte) error {
 // Stdout opens a stream whose lines are logged as those of a service's standard
 // output are, under this identifier. It can be a command's standard output. The
 // caller closes it.
+//
+// What is written between journald's accepting the stream and its asking the
+// kernel for the senders (SO_PASSCRED) is nobody's, and a line goes no further
+// than its sender: Sync first, where one line is written in several pieces.
 func (c *Client) Stdout(identifier string) (*os.File, error) {
 	return c.UnitStdout("", identifier)
 }
