@@ -51,6 +51,7 @@ var rows = []row{
 	{"scan for a MESSAGE prefix, the reader and the rules alone", (*bench).scan},
 	{"50 rules", (*bench).fiftyRules},
 	{"every rule pinned to a field, 1 unit of 20, the reader alone, MESSAGE read", (*bench).pinned},
+	{"the same, and all fields of the unit's entries", (*bench).pinnedWhole},
 	{"the whole program, run --once, 1 % matching, file action", (*bench).wholeProgram},
 	{"every entry matches, all fields, file action", (*bench).everything},
 	{"journalctl -o json piped into Python", (*bench).python},

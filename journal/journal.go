@@ -99,10 +99,10 @@ type Reader interface {
 	// or nowhere.
 	After(last Record) (string, error)
 	// Keep says which fields Values will be asked for, and which entries are
-	// wanted; it holds from the next Next on. Entries read without these fields
-	// being kept have no values to give, but Record is always whole. Without a
-	// sieve every entry is wanted. A reader may do without the sieve.
-	Keep(fields []string, sieve Sieve)
+	// wanted, those that go through all of the sieves; it holds from the next Next
+	// on. Entries read without these fields being kept have no values to give, but
+	// Record is always whole. A reader may do without the sieves.
+	Keep(fields []string, sieves ...Sieve)
 	// Wait returns nil when there may be a next entry, or the context's error.
 	Wait(ctx context.Context) error
 	// Close frees the journal's files. The reader is of no use after it.

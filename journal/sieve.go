@@ -2,7 +2,8 @@ package journal
 
 // A Sieve lets a reader pass over entries that nobody can want, before they cost
 // anything: an entry goes through if any of the tests holds for any value of its
-// field. It may let through more than is wanted, but never less.
+// field. It may let through more than is wanted, but never less. Without tests it lets
+// everything through.
 type Sieve []Test
 
 // A Test is one of a Sieve. Text is not empty but for Equal.

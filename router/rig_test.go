@@ -99,7 +99,7 @@ func (r *memoryReader) Cursor() (string, error) {
 
 func (r *memoryReader) After(last journal.Record) (string, error) { return last.Cursor(), nil }
 
-func (r *memoryReader) Keep([]string, journal.Sieve) {}
+func (r *memoryReader) Keep([]string, ...journal.Sieve) {}
 func (r *memoryReader) Close() error                 { return nil }
 
 func (r *memoryReader) Process() error {

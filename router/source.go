@@ -190,7 +190,8 @@ func (s *stream) wait(ctx context.Context) error {
 func (s *stream) batch() (batch []spool.Routed, err error) {
 	if routes := s.Router.routes.Load(); routes != s.routes {
 		s.routes = routes
-		s.reader.Keep(wanted(routes.Rules))
+		fields, sieves := wanted(routes.Rules)
+		s.reader.Keep(fields, sieves...)
 		s.matcher = routes.Rules.Matcher()
 	}
 	size := 0

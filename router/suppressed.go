@@ -27,15 +27,15 @@ const suppressedID = "a596d6fe7bfa4994828e72309e95d61e"
 
 // wanted is what the reader is to keep and to let through: what the rules need,
 // and suppressedID.
-func wanted(set *rules.Set) (fields []string, sieve journal.Sieve) {
-	fields, sieve = slices.Clone(set.Fields()), set.Sieve()
+func wanted(set *rules.Set) (fields []string, sieves []journal.Sieve) {
+	fields, sieves = slices.Clone(set.Fields()), set.Sieves()
 	if !slices.Contains(fields, journal.FieldMessageID) {
 		fields = append(fields, journal.FieldMessageID)
 	}
-	if sieve != nil {
-		sieve = append(sieve, journal.Test{Field: journal.FieldMessageID, Op: journal.Equal, Text: suppressedID})
+	for i := range sieves {
+		sieves[i] = append(sieves[i], journal.Test{Field: journal.FieldMessageID, Op: journal.Equal, Text: suppressedID})
 	}
-	return fields, sieve
+	return fields, sieves
 }
 
 // suppression tells of which unit journald has not taken how many messages, if

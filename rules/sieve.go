@@ -9,33 +9,49 @@ import (
 	"github.com/journald-router/journald-router/journal"
 )
 
-// Sieve is what a reader may hold back entries by: those that pass none of its
-// tests match no rule. It is nil where some rule cannot be told by the bytes of
-// a value, as one that compares numbers.
-func (s *Set) Sieve() journal.Sieve {
-	var sieve journal.Sieve
+// Sieves are what a reader may hold back entries by: those that do not go through all
+// of them match no rule. There are none where some rule cannot be told by the bytes of a
+// value, as one that compares numbers. The first one says most; where a rule has
+// conditions on several fields, a second one asks for another of these.
+func (s *Set) Sieves() []journal.Sieve {
+	var first, second journal.Sieve
+	several := false
 	for _, r := range s.rules {
 		for _, alt := range r.alternatives {
-			tests := alt.sieve()
+			field, tests := alt.sieve("")
 			if tests == nil {
 				return nil
 			}
-			sieve = append(sieve, tests...)
+			first = append(first, tests...)
+			if _, others := alt.sieve(field); others != nil {
+				tests, several = others, true
+			}
+			second = append(second, tests...)
 		}
 	}
-	return sieve
+	switch {
+	case first == nil:
+		return nil
+	case !several:
+		return []journal.Sieve{first}
+	}
+	return []journal.Sieve{first, second}
 }
 
 // sieve has the tests of one condition, the one that is the cheapest to test and
-// so, mostly, the one that says most: without it nothing else matters.
-func (alt alternative) sieve() (best journal.Sieve) {
+// so, mostly, the one that says most: without it nothing else matters. It is on another
+// field than the one beside.
+func (alt alternative) sieve(beside string) (field string, best journal.Sieve) {
 	for _, c := range alt {
+		if c.field == beside {
+			continue
+		}
 		tests := c.matcher.sieve(c.field)
 		if tests != nil && (best == nil || rank(tests) < rank(best)) {
-			best = tests
+			field, best = c.field, tests
 		}
 	}
-	return best
+	return field, best
 }
 
 // rank puts equality before prefixes, and these before what is contained.

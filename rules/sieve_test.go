@@ -3,6 +3,7 @@ package rules
 import (
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 
@@ -17,7 +18,7 @@ func TestSieve(t *testing.T) {
 	const m = "MESSAGE"
 	for _, row := range []struct {
 		lines string
-		want  journal.Sieve
+		want  journal.Sieve // the first one
 	}{
 		{`prefix: "X: "`, journal.Sieve{test(m, journal.Prefix, "X: ")}},
 		{`prefix: [a, b]`, journal.Sieve{test(m, journal.Prefix, "a"), test(m, journal.Prefix, "b")}},
@@ -49,8 +50,40 @@ func TestSieve(t *testing.T) {
 		{`match: {MESSAGE: {regex: [abc, '\d']}}`, nil},
 		{`match: [{_UID: 0}, {MESSAGE: {exists: true}}]`, nil},
 	} {
-		if diff := cmp.Diff(row.want, New(parse(t, rule(row.lines))).Sieve()); diff != "" {
+		if diff := cmp.Diff(row.want, first(New(parse(t, rule(row.lines))))); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", row.lines, diff)
+		}
+	}
+}
+
+func first(s *Set) journal.Sieve {
+	sieves := s.Sieves()
+	if sieves == nil {
+		return nil
+	}
+	return sieves[0]
+}
+
+// TestSecondSieve: one for what several rules have beside the first.
+func TestSecondSieve(t *testing.T) {
+	equal := func(field, text string) journal.Test { return journal.Test{Field: field, Op: journal.Equal, Text: text} }
+	prefix := func(text string) journal.Test {
+		return journal.Test{Field: "MESSAGE", Op: journal.Prefix, Text: text}
+	}
+	for _, row := range []struct {
+		rules string
+		want  []journal.Sieve
+	}{
+		{"- {name: a, actions: x, match: {UNIT: a, MESSAGE: {prefix: p}}}\n- {name: b, actions: x, prefix: q, match: {IDENT: b, PRIORITY: {at_most: 3}}}",
+			[]journal.Sieve{{equal("UNIT", "a"), equal("IDENT", "b")}, {prefix("p"), prefix("q")}}},
+		{"- {name: a, actions: x, match: {UNIT: a, MESSAGE: {prefix: p}}}\n- {name: b, actions: x, match: {UNIT: [b, c]}}",
+			[]journal.Sieve{{equal("UNIT", "a"), equal("UNIT", "b"), equal("UNIT", "c")}, {prefix("p"), equal("UNIT", "b"), equal("UNIT", "c")}}},
+		{"- {name: a, actions: x, match: {UNIT: a, MESSAGE: {not: p}}}\n- {name: b, actions: x, match: {UNIT: b}}",
+			[]journal.Sieve{{equal("UNIT", "a"), equal("UNIT", "b")}}},
+		{"- {name: a, actions: x, match: {UNIT: a, MESSAGE: {prefix: p}}}\n- {name: b, actions: x, match: {MESSAGE: {exists: true}}}", nil},
+	} {
+		if diff := cmp.Diff(row.want, New(parse(t, row.rules)).Sieves()); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", row.rules, diff)
 		}
 	}
 }
@@ -98,14 +131,14 @@ func TestSieveHoldsBackNoMatch(t *testing.T) {
 				matchers[random.IntN(len(matchers))](), matchers[random.IntN(len(matchers))]())
 		}
 		set := New(parse(t, rules.String()))
-		sieve, m := set.Sieve(), set.Matcher()
+		sieves, m := set.Sieves(), set.Matcher()
 		for range 10 {
 			e := entry("F="+word(), "G="+word()+word(), "F="+word()+word())
-			through := passes(sieve, e)
+			through := !slices.ContainsFunc(sieves, func(s journal.Sieve) bool { return !passes(s, e) })
 			if len(m.Match(e, nil)) > 0 {
 				matched++
 				if !through {
-					t.Fatalf("the sieve %v holds back %v, which matches\n%s", sieve, e, &rules)
+					t.Fatalf("the sieves %v hold back %v, which matches\n%s", sieves, e, &rules)
 				}
 			}
 			if !through {

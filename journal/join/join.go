@@ -72,7 +72,7 @@ type Options struct {
 type Reader struct {
 	inner    journal.Reader
 	maxBytes int
-	sieve    sieve
+	sieves   sieves
 	entry    entry    // the last one that was no part
 	values   [][]byte // room
 
@@ -127,7 +127,7 @@ func (r *Reader) Next() (journal.Entry, error) {
 		if r.err != nil {
 			return nil, r.err
 		}
-		r.sieve.passAgain(r.inner, r.lines)
+		r.sieves.passAgain(r.inner, r.lines)
 		e, err := r.inner.Next()
 		switch {
 		case err == io.EOF:
@@ -241,14 +241,14 @@ func (r *Reader) unfinished(stream []byte) *line {
 func (r *Reader) add(l *line) {
 	r.lines = append(r.lines, l)
 	r.size += l.size()
-	r.sieve.stale = true
+	r.sieves.stale = true
 }
 
 // finish has the line come out as it is.
 func (r *Reader) finish(l *line) {
 	l.done = true
 	r.done++
-	r.sieve.stale = true
+	r.sieves.stale = true
 }
 
 func (r *Reader) letGo(which func(*line) bool) {
@@ -311,9 +311,9 @@ func (r *Reader) After(journal.Record) (string, error) { return r.position(), ni
 func (r *Reader) position() string { return position{after: r.known}.with(r.lines) }
 
 // Keep implements journal.Reader.
-func (r *Reader) Keep(fields []string, s journal.Sieve) {
-	r.sieve.keep(fields, s, r.lines)
-	r.sieve.pass(r.inner, r.lines)
+func (r *Reader) Keep(fields []string, sieves ...journal.Sieve) {
+	r.sieves.keep(fields, sieves, r.lines)
+	r.sieves.pass(r.inner, r.lines)
 }
 
 // Wait implements journal.Reader. It also returns when a line's time is up.

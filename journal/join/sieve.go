@@ -6,14 +6,19 @@ import (
 	"github.com/journald-router/journald-router/journal"
 )
 
-// A sieve has the inner reader keep, and let through, what joining takes beside
+// sieves have the inner reader keep, and let through, what joining takes beside
 // what was asked for.
-type sieve struct {
+type sieves struct {
 	fields []string
+	asked  []sieve
+	stale  bool // something has changed since they were passed on
+	passed []journal.Sieve
+}
+
+// sieve is one of those that were asked for.
+type sieve struct {
 	asked  journal.Sieve
-	shared bool // asked lets through all parts of a line, or none
-	stale  bool // something has changed since it was passed on
-	passed journal.Sieve
+	shared bool // it lets through all parts of a line, or none
 }
 
 // shared are fields that all parts of a line have in common: those of the stream,
@@ -26,39 +31,48 @@ var shared = []string{
 	"_PID", "_UID", "_GID", "_SYSTEMD_UNIT", "_SYSTEMD_USER_UNIT", "_SYSTEMD_INVOCATION_ID",
 }
 
-func (s *sieve) keep(fields []string, asked journal.Sieve, lines []*line) {
+func (s *sieves) keep(fields []string, asked []journal.Sieve, lines []*line) {
 	s.fields = slices.Clone(fields)
 	for _, f := range []string{fieldLineBreak, fieldStreamID} {
 		if !slices.Contains(s.fields, f) {
 			s.fields = append(s.fields, f)
 		}
 	}
-	s.asked = asked
-	s.shared = !slices.ContainsFunc(asked, func(t journal.Test) bool {
-		return t.Op != journal.Equal || !slices.Contains(shared, t.Field)
-	})
-	// What let through the beginnings of these may have been another sieve.
+	s.asked = nil
+	for _, one := range asked {
+		s.asked = append(s.asked, sieve{one, !slices.ContainsFunc(one, func(t journal.Test) bool {
+			return t.Op != journal.Equal || !slices.Contains(shared, t.Field)
+		})})
+	}
+	// What let through the beginnings of these may have been other sieves.
 	for _, l := range lines {
 		l.named = true
 	}
 }
 
 // pass tells the inner reader.
-func (s *sieve) pass(inner journal.Reader, lines []*line) {
+func (s *sieves) pass(inner journal.Reader, lines []*line) {
 	s.stale = false
 	s.passed = s.with(lines)
-	inner.Keep(s.fields, s.passed)
+	inner.Keep(s.fields, s.passed...)
 }
 
 // passAgain tells it where the lines have changed what is to be let through.
-func (s *sieve) passAgain(inner journal.Reader, lines []*line) {
-	if s.stale && !slices.Equal(s.passed, s.with(lines)) {
+func (s *sieves) passAgain(inner journal.Reader, lines []*line) {
+	if s.stale && !slices.EqualFunc(s.passed, s.with(lines), slices.Equal) {
 		s.pass(inner, lines)
 	}
 	s.stale = false
 }
 
-// with is the sieve that lets through the parts of all lines too.
+// with are the sieves that let through the parts of all lines too.
+func (s *sieves) with(lines []*line) (all []journal.Sieve) {
+	for _, one := range s.asked {
+		all = append(all, one.with(lines))
+	}
+	return all
+}
+
 func (s *sieve) with(lines []*line) journal.Sieve {
 	if len(s.asked) == 0 {
 		return nil

@@ -25,7 +25,7 @@ type tape struct {
 	at      int
 	once    bool
 	fails   error // of Next and Cursor
-	kept    []journal.Sieve
+	kept    [][]journal.Sieve
 	process int
 }
 
@@ -77,7 +77,7 @@ func (p *tape) Next() (journal.Entry, error) {
 
 func (p *tape) Cursor() (string, error) { return strconv.Itoa(p.at), p.fails }
 
-func (p *tape) Keep(_ []string, s journal.Sieve)          { p.kept = append(p.kept, slices.Clone(s)) }
+func (p *tape) Keep(_ []string, s ...journal.Sieve)       { p.kept = append(p.kept, slices.Clone(s)) }
 func (p *tape) After(last journal.Record) (string, error) { return last.Cursor(), nil }
 func (p *tape) Process() error                            { p.process++; return nil }
 func (p *tape) Close() error                              { return nil }
@@ -334,19 +334,20 @@ func TestSieve(t *testing.T) {
 	priority, parts, s := test("PRIORITY", journal.Equal, "3"), test("_LINE_BREAK", journal.Equal, "line-max"), test("_STREAM_ID", journal.Equal, id("s"))
 	for _, row := range []struct {
 		name   string
-		asked  journal.Sieve
-		passed []journal.Sieve // at first, while there is a line, after it
+		asked  []journal.Sieve
+		passed [][]journal.Sieve // at first, while there is a line, after it
 	}{
-		{"none", nil, []journal.Sieve{nil}},
-		{"prefix", journal.Sieve{prefix}, []journal.Sieve{{prefix, parts}, {prefix, parts, s}, {prefix, parts}}},
-		{"of each part", journal.Sieve{priority}, []journal.Sieve{{priority, parts}, {priority, parts, s}, {priority, parts}}},
-		{"of all parts", journal.Sieve{unit}, []journal.Sieve{{unit}}},
-		{"both", journal.Sieve{unit, prefix}, []journal.Sieve{{unit, prefix, parts}, {unit, prefix, parts, s}, {unit, prefix, parts}}},
+		{"none", nil, [][]journal.Sieve{nil}},
+		{"prefix", []journal.Sieve{{prefix}}, [][]journal.Sieve{{{prefix, parts}}, {{prefix, parts, s}}, {{prefix, parts}}}},
+		{"of each part", []journal.Sieve{{priority}}, [][]journal.Sieve{{{priority, parts}}, {{priority, parts, s}}, {{priority, parts}}}},
+		{"of all parts", []journal.Sieve{{unit}}, [][]journal.Sieve{{{unit}}}},
+		{"either", []journal.Sieve{{unit, prefix}}, [][]journal.Sieve{{{unit, prefix, parts}}, {{unit, prefix, parts, s}}, {{unit, prefix, parts}}}},
+		{"both", []journal.Sieve{{unit}, {prefix}}, [][]journal.Sieve{{{unit}, {prefix, parts}}, {{unit}, {prefix, parts, s}}, {{unit}, {prefix, parts}}}},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			p := new(tape)
 			r := open(t, join.Options{Open: p.open})
-			r.Keep(fields, row.asked)
+			r.Keep(fields, row.asked...)
 			p.kept = p.kept[len(p.kept)-1:]
 			p.part(noon, "s", "a")
 			p.part(noon, "s", "b")
@@ -364,7 +365,7 @@ func TestSieve(t *testing.T) {
 	r := open(t, join.Options{Open: p.open})
 	check(t, nil, messages(t, r))
 	r.Keep(fields, journal.Sieve{unit})
-	if d := cmp.Diff(journal.Sieve{unit, s}, p.kept[len(p.kept)-1]); d != "" {
+	if d := cmp.Diff([]journal.Sieve{{unit, s}}, p.kept[len(p.kept)-1]); d != "" {
 		t.Errorf("after a reload (-want +got):\n%s", d)
 	}
 }

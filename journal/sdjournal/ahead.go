@@ -94,7 +94,7 @@ func (r *Reader) sendAhead(at place) {
 		go collect(r.options, a.jobs, a.results)
 	}
 	at.seqnum += stretch
-	a.jobs <- job{at, stretch, slices.Clone(r.keep), slices.Clone(r.sieve)}
+	a.jobs <- job{at, stretch, slices.Clone(r.keep), slices.Clone(r.sieves)}
 	a.busy, r.c.left = true, C.uint64_t(stretch)
 }
 
@@ -115,7 +115,7 @@ func (r *Reader) meet() error {
 	result := r.take()
 	if !r.useful(result, cursor) {
 		r.refuse()
-		r.c.scanned, r.c.wanted = 0, 0
+		r.c.scanned, r.c.passed, r.c.wanted = 0, 0, 0
 		return nil
 	}
 	r.accept(result)

@@ -63,16 +63,17 @@ func backlog(j *journaltest.T, n, rotateEvery int) (all []string) {
 }
 
 // ways to find them: by scanning, and by the index.
-var ways = map[string]journal.Sieve{
-	"scan":  {{Field: "MESSAGE", Op: journal.Prefix, Text: "SLACK: "}},
-	"index": {equal("KIND", "slack")},
+var ways = map[string][]journal.Sieve{
+	"scan":  {{{Field: "MESSAGE", Op: journal.Prefix, Text: "SLACK: "}}},
+	"index": {{equal("KIND", "slack")}},
+	"both":  {{equal("KIND", "slack")}, {{Field: "MESSAGE", Op: journal.Prefix, Text: "SLACK: "}}},
 }
 
 // openFor opens the journal for those of them.
-func openFor(t *testing.T, sieve journal.Sieve, o sdjournal.Options) *sdjournal.Reader {
+func openFor(t *testing.T, sieves []journal.Sieve, o sdjournal.Options) *sdjournal.Reader {
 	t.Helper()
 	r := open(t, o)
-	r.Keep([]string{"TEST", "MESSAGE", "KIND"}, sieve)
+	r.Keep([]string{"TEST", "MESSAGE", "KIND"}, sieves...)
 	return r
 }
 
@@ -132,9 +133,9 @@ func TestTwoHandles(t *testing.T) {
 	j := journaltest.Start(t, journaltest.Options{})
 	all := backlog(j, 1500, 400)
 	for _, entries := range []uint64{2, 7, 25, 300, 900} {
-		for way, sieve := range ways {
+		for way, sieves := range ways {
 			t.Run(fmt.Sprint(way, " ", entries), func(t *testing.T) {
-				prefixed := func(t *testing.T, o sdjournal.Options) *sdjournal.Reader { return openFor(t, sieve, o) }
+				prefixed := func(t *testing.T, o sdjournal.Options) *sdjournal.Reader { return openFor(t, sieves, o) }
 				short(t, entries)
 				o := untroubled(t, sdjournal.Options{Namespace: j.Namespace(), Start: journal.Beginning})
 				r := prefixed(t, o)
@@ -170,12 +171,12 @@ func TestTwoHandles(t *testing.T) {
 // itself: it reads, and tells, what it does alone.
 func TestTwoHandlesInTrouble(t *testing.T) {
 	const n, span = 1200, 300
-	told := func(t *testing.T, o sdjournal.Options, sieve journal.Sieve, processors int) (read []string, damages, gaps uint64, went uint64) {
+	told := func(t *testing.T, o sdjournal.Options, sieves []journal.Sieve, processors int) (read []string, damages, gaps uint64, went uint64) {
 		t.Helper()
 		defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(processors))
 		o.OnDamage = func(d journal.Damage) { damages += d.Entries }
 		o.OnGap = func(g journal.Gap) { gaps += max(g.Entries, 1) }
-		r := openFor(t, sieve, o)
+		r := openFor(t, sieves, o)
 		read = rest(t, r)
 		cursor(t, r)
 		return read, damages, gaps, r.WentAhead()
@@ -223,12 +224,12 @@ func TestTwoHandlesInTrouble(t *testing.T) {
 			all := backlog(j, n, span)
 			tt.do(t, j)
 			o := sdjournal.Options{Namespace: j.Namespace(), Start: journal.Beginning}
-			for way, sieve := range ways {
-				alone, damages, gaps, went := told(t, o, sieve, 1)
+			for way, sieves := range ways {
+				alone, damages, gaps, went := told(t, o, sieves, 1)
 				if went != 0 {
 					t.Fatal("with one processor there is a second handle")
 				}
-				read, damages2, gaps2, went := told(t, o, sieve, 2)
+				read, damages2, gaps2, went := told(t, o, sieves, 2)
 				check(t, way+": read by two handles", read, alone)
 				if damages2 != damages || gaps2 != gaps {
 					t.Errorf("%s: two handles tell of %d entries damaged, %d lost; one of %d and %d", way, damages2, gaps2, damages, gaps)
@@ -288,7 +289,7 @@ func work(t *testing.T, random *rand.Rand) (went uint64) {
 	j := journaltest.Start(t, journaltest.Options{})
 	all := backlog(j, 1500, 200+random.IntN(400))
 	o := untroubled(t, sdjournal.Options{Namespace: j.Namespace(), Start: journal.Beginning})
-	pick := func() journal.Sieve { return ways[[]string{"scan", "index"}[random.IntN(2)]] }
+	pick := func() []journal.Sieve { return ways[[]string{"scan", "scan", "index", "both"}[random.IntN(4)]] }
 	r := openFor(t, pick(), o)
 	var read []string
 	for i := 0; len(read) < len(wants(all)); i++ {
@@ -302,7 +303,7 @@ func work(t *testing.T, random *rand.Rand) (went uint64) {
 		read = append(read, m)
 		switch random.IntN(40) {
 		case 0: // as a reload does: what is wanted stays the same here
-			r.Keep([]string{"TEST", "MESSAGE", "KIND"}, pick())
+			r.Keep([]string{"TEST", "MESSAGE", "KIND"}, pick()...)
 		case 1:
 			if err := r.Process(); err != nil {
 				t.Fatal(err)
@@ -461,7 +462,7 @@ func TestTwoHandlesCountCuts(t *testing.T) {
 				return cuts, r.WentAhead()
 			}
 			if r.WentAhead() > 0 && i%3 == 0 {
-				r.Keep([]string{"TEST", "MESSAGE", "KIND"}, ways["scan"])
+				r.Keep([]string{"TEST", "MESSAGE", "KIND"}, ways["scan"]...)
 			}
 		}
 	}

@@ -175,7 +175,7 @@ func (r *Machines) add(id, only, after string) (err error) {
 	}
 	r.list = append(r.list, m)
 	m.base = baseOf(m.reader)
-	m.reader.Keep(r.keep, r.sieve)
+	m.reader.Keep(r.keep, r.sieves...)
 	if m.position, err = m.reader.Cursor(); err != nil {
 		return m.wrap(err)
 	}

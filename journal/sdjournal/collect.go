@@ -23,7 +23,7 @@ type job struct {
 	after   place
 	entries uint64
 	keep    []string
-	sieve   journal.Sieve
+	sieves  []journal.Sieve
 }
 
 // collected is what became of a job. Without an end it is of no use.
@@ -105,8 +105,8 @@ func (r *Reader) collect(j job) (collected, error) {
 // begin goes to the entry before the stretch, and returns its cursor; or nothing where
 // there is no such entry.
 func (r *Reader) begin(j job) (joint string, err error) {
-	if !slices.Equal(r.keep, j.keep) || !slices.Equal(r.sieve, j.sieve) {
-		r.keep, r.sieve = j.keep, j.sieve
+	if !slices.Equal(r.keep, j.keep) || !slices.EqualFunc(r.sieves, j.sieves, slices.Equal) {
+		r.keep, r.sieves = j.keep, j.sieves
 		if err := r.passKeep(); err != nil {
 			return "", err
 		}

@@ -209,7 +209,7 @@ func (r *Reader) reopen() error {
 	if err != nil {
 		return err
 	}
-	fresh := &Reader{options: r.options, keep: r.keep, sieve: r.sieve, lastTime: r.lastTime, boots: r.boots, bootIDs: r.bootIDs}
+	fresh := &Reader{options: r.options, keep: r.keep, sieves: r.sieves, lastTime: r.lastTime, boots: r.boots, bootIDs: r.bootIDs}
 	fresh.options.After = cursor
 	if err = fresh.open(); err == nil {
 		err = fresh.seek()

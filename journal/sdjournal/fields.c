@@ -35,7 +35,7 @@ static char *extend(struct buffer *b, size_t n) {
 struct name {
 	const char *text;
 	size_t len;
-	struct sieve_tests *sieve; // NULL: no tests on this field
+	struct sieve_tests *tests[SIEVES]; // NULL: that sieve has none on this field
 	struct name *next;         // in the same list
 };
 
@@ -46,18 +46,19 @@ static unsigned start(const char *data) {
 }
 
 void fields_free(struct reader *r) {
-	for (size_t i = 0; i < r->n_names; i++) {
-		if (!r->names[i].sieve)
-			continue;
-		sieve_free(r->names[i].sieve);
-		free(r->names[i].sieve);
-	}
+	for (size_t i = 0; i < r->n_names; i++)
+		for (int k = 0; k < SIEVES; k++) {
+			if (!r->names[i].tests[k])
+				continue;
+			sieve_free(r->names[i].tests[k]);
+			free(r->names[i].tests[k]);
+		}
 	free(r->names);
 	free(r->names_text);
 	r->names = NULL;
 	r->names_text = NULL;
 	r->n_names = 0;
-	r->sifting = 0;
+	r->sieves = 0;
 	memset(r->starting, 0, sizeof r->starting);
 }
 
@@ -73,7 +74,7 @@ int reader_keep(struct reader *r, const char *names, size_t len, size_t n) {
 	text[len] = 0;
 	const char *p = text;
 	for (size_t i = 0; i < n; i++) {
-		list[i] = (struct name){p, strlen(p), NULL, NULL};
+		list[i] = (struct name){.text = p, .len = strlen(p)};
 		p += list[i].len + 1;
 	}
 	fields_free(r);
@@ -89,14 +90,14 @@ int reader_keep(struct reader *r, const char *names, size_t len, size_t n) {
 	return 0;
 }
 
-int reader_sieve(struct reader *r, size_t field, int op, const char *text, size_t len) {
-	struct name *n = &r->names[field];
-	if (!n->sieve)
-		n->sieve = calloc(1, sizeof *n->sieve);
-	if (!n->sieve)
+int reader_sieve(struct reader *r, int sieve, size_t field, int op, const char *text, size_t len) {
+	struct sieve_tests **tests = &r->names[field].tests[sieve];
+	if (!*tests)
+		*tests = calloc(1, sizeof **tests);
+	if (!*tests)
 		return -ENOMEM;
-	r->sifting = 1;
-	return sieve_add(n->sieve, op, text, len);
+	r->sieves = sieve + 1;
+	return sieve_add(*tests, op, text, len);
 }
 
 static int put32(struct buffer *b, uint32_t v) {
@@ -144,13 +145,13 @@ static int put_field(const struct reader *r, struct buffer *b, const char *data,
 	return 1;
 }
 
-// named returns the wanted field that the data is of, or NULL; with tested only if
-// there are tests on it.
-static inline const struct name *named(const struct reader *r, const char *data, size_t size, int tested) {
+// named returns the wanted field that the data is of, or NULL; with a sieve that is not
+// negative only if that has tests on it.
+static inline const struct name *named(const struct reader *r, const char *data, size_t size, int sieve) {
 	if (size < 2)
 		return NULL;
 	for (const struct name *n = r->starting[start(data)]; n; n = n->next)
-		if (size > n->len && data[n->len] == '=' && (!tested || n->sieve) && memcmp(data, n->text, n->len) == 0)
+		if (size > n->len && data[n->len] == '=' && (sieve < 0 || n->tests[sieve]) && memcmp(data, n->text, n->len) == 0)
 			return n;
 	return NULL;
 }
@@ -166,18 +167,18 @@ static int field(struct reader *r, const void **data, size_t *size) {
 	return memory ? -EBADMSG : e;
 }
 
-int fields_sift(struct reader *r) {
+int fields_sift(struct reader *r, int sieve) {
 	const void *data;
 	size_t size;
 	int e;
 
 	sd.restart_data(r->journal);
 	while ((e = field(r, &data, &size)) > 0) {
-		const struct name *n = named(r, data, size, 1);
+		const struct name *n = named(r, data, size, sieve);
 		if (!n)
 			continue;
 		size_t len = size - n->len - 1;
-		if (len > r->limit || sieve_passes(n->sieve, (const char *)data + n->len + 1, len)) // rules see the mark of a cut
+		if (len > r->limit || sieve_passes(n->tests[sieve], (const char *)data + n->len + 1, len)) // rules see the mark of a cut
 			return 1;
 	}
 	return e;
@@ -237,7 +238,7 @@ int fields_copy(struct reader *r, int wanted, int whole) {
 		int shortened = 0;
 		if (whole && (shortened = put_field(r, &r->record, data, size, 0)) < 0)
 			return shortened;
-		const struct name *n = wanted ? named(r, data, size, 0) : NULL;
+		const struct name *n = wanted ? named(r, data, size, -1) : NULL;
 		if (n && ((e = put32(&r->kept, n - r->names)) < 0 || (shortened = e = put_field(r, &r->kept, data, size, n->len + 1)) < 0))
 			return e;
 		cut += shortened;

@@ -11,8 +11,8 @@ void buffer_empty(struct buffer *b);
 
 void fields_free(struct reader *r); // the names of those wanted, and the tests on them
 
-// fields_sift returns 1 for an entry that the sieve lets through, 0 for others.
-int fields_sift(struct reader *r);
+// fields_sift returns 1 for an entry that this sieve lets through, 0 for others.
+int fields_sift(struct reader *r, int sieve);
 
 // fields_is_orphan returns 1 for an entry that bears no machine id, 0 for others.
 int fields_is_orphan(struct reader *r);

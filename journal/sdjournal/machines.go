@@ -36,8 +36,8 @@ type Machines struct {
 	known   positions  // of the machines, also of those that have nothing there now
 	common  string     // the position, before there were any by machine
 
-	keep  []string
-	sieve journal.Sieve
+	keep   []string
+	sieves []journal.Sieve
 
 	turn  int // index in list of the machine that is being read
 	given int // entries in this turn
@@ -274,10 +274,10 @@ func (r *Machines) After(record journal.Record) (string, error) {
 }
 
 // Keep implements journal.Reader.
-func (r *Machines) Keep(fields []string, sieve journal.Sieve) {
-	r.keep, r.sieve = slices.Clone(fields), sieve
+func (r *Machines) Keep(fields []string, sieves ...journal.Sieve) {
+	r.keep, r.sieves = slices.Clone(fields), slices.Clone(sieves)
 	for _, m := range r.list {
-		m.reader.Keep(r.keep, sieve)
+		m.reader.Keep(r.keep, sieves...)
 	}
 }
 

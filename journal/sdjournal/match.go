@@ -12,8 +12,8 @@ import (
 import "C"
 
 // The journal's index knows the entries of every value of every field. Where each
-// test of the sieve is that a value is equal to a text, the entries wanted can be
-// read from there (sd_journal_add_match(3)), and the others cost nothing.
+// test of the first sieve is that a value is equal to a text, the entries that it lets
+// through can be read from there (sd_journal_add_match(3)), and the others cost nothing.
 //
 // The index serves to work off a backlog. At the journal's end, and for as long as
 // the reader follows it, entries are scanned one by one: then the cursor is that
@@ -83,9 +83,9 @@ func (r *Reader) setMatches(tests journal.Sieve) error {
 // sieveIsNew has it thought of anew whether to use the index.
 func (r *Reader) sieveIsNew() {
 	r.sieveChanged = true
-	r.c.scanned, r.c.wanted = 0, 0
+	r.c.scanned, r.c.passed, r.c.wanted = 0, 0, 0
 	r.patience = math.MaxUint64
-	if indexable(r.sieve) {
+	if indexable(r.first()) {
 		r.patience = sample
 	}
 }
@@ -99,14 +99,14 @@ func (r *Reader) chooseWay() error {
 	if r.c.moved != 0 || r.c.before != nil {
 		return nil
 	}
-	if indexed && r.c.wanted >= C.uint64_t(sample) {
+	if indexed && r.c.passed >= C.uint64_t(sample) {
 		return r.judgeIndex()
 	}
 	if indexed || uint64(r.c.scanned) < r.patience {
 		return nil
 	}
-	cheap := uint64(r.c.wanted)*indexCost(len(r.sieve)) < uint64(r.c.scanned)
-	r.c.scanned, r.c.wanted = 0, 0
+	cheap := uint64(r.c.passed)*indexCost(len(r.first())) < uint64(r.c.scanned)
+	r.c.scanned, r.c.passed, r.c.wanted = 0, 0, 0
 	if !cheap {
 		return nil
 	}
@@ -138,7 +138,7 @@ func (r *Reader) takeIndex() error {
 // seekIndex goes to the first entry of the index that comes after the cursor. It
 // is false where there is none.
 func (r *Reader) seekIndex(cursor string) (more bool, err error) {
-	if err := r.setMatches(r.sieve); err != nil {
+	if err := r.setMatches(r.first()); err != nil {
 		return false, err
 	}
 	more, err = r.seekCursor(cursor)
@@ -163,17 +163,17 @@ func (r *Reader) seekIndex(cursor string) (more bool, err error) {
 	return more, r.stand(cursor, more, false)
 }
 
-// judgeIndex leaves the index where so many of the entries are wanted that
-// scanning them is cheaper. Their numbers tell how many there are.
+// judgeIndex leaves the index where it has so many of the entries that scanning them
+// is cheaper. Their numbers tell how many there are.
 func (r *Reader) judgeIndex() error {
 	cursor, err := r.Cursor()
 	if err != nil {
 		return err
 	}
 	from, to := r.judged, parseCursor(cursor)
-	wanted := uint64(r.c.wanted)
-	r.judged, r.c.wanted = to, 0
-	if from.source != to.source || to.seqnum < from.seqnum || wanted*indexCost(len(r.sieve)) < to.seqnum-from.seqnum {
+	passed := uint64(r.c.passed)
+	r.judged, r.c.passed = to, 0
+	if from.source != to.source || to.seqnum < from.seqnum || passed*indexCost(len(r.first())) < to.seqnum-from.seqnum {
 		return nil
 	}
 	r.patience = min(2*r.patience, maxPatience)
@@ -199,7 +199,7 @@ func (r *Reader) leaveIndex() error {
 func (r *Reader) scan(cursor string) {
 	r.reportDamage(uint64(r.c.damaged), r.judged, parseCursor(cursor))
 	r.countFrom(place{})
-	r.c.indexed, r.c.scanned, r.c.wanted = 0, 0, 0
+	r.c.indexed, r.c.scanned, r.c.passed, r.c.wanted = 0, 0, 0, 0
 	r.sieveChanged = false
 }
 

@@ -55,13 +55,25 @@ func (f *forest) grow(t *testing.T, n int, boot string) {
 	}
 }
 
-// wanted is what a sieve means.
-func wanted(s journal.Sieve, e journaltest.Entry) bool {
+// wanted is what sieves mean.
+func wanted(sieves []journal.Sieve, e journaltest.Entry) bool {
+	return !slices.ContainsFunc(sieves, func(s journal.Sieve) bool { return !through(s, e) })
+}
+
+func through(s journal.Sieve, e journaltest.Entry) bool {
 	return s == nil || slices.ContainsFunc(s, func(test journal.Test) bool {
 		return slices.ContainsFunc(e.Fields, func(f journal.Field) bool {
 			return f.Name == test.Field && (string(f.Value) == test.Text || test.Op == journal.Prefix && strings.HasPrefix(string(f.Value), test.Text))
 		})
 	})
+}
+
+func (f *forest) sieves() []journal.Sieve {
+	sieves := []journal.Sieve{f.sieve()}
+	if f.random.IntN(2) == 0 {
+		sieves = append(sieves, f.sieve())
+	}
+	return sieves
 }
 
 func (f *forest) sieve() journal.Sieve {
@@ -117,12 +129,12 @@ func (f *forest) read(t *testing.T) (indexed int) {
 	r := open(t, o)
 	defer func() { r.Close() }()
 	place := -1 // all up to here is decided
-	var sieve journal.Sieve
+	var sieves []journal.Sieve
 	// passed checks that nothing from place to before `to` was wanted.
 	passed := func(to int, what string) {
 		for i := place + 1; i < to; i++ {
-			if wanted(sieve, f.entries[i]) {
-				t.Fatalf("%s at %d: entry %d was passed over; sieve %v", what, to, i, sieve)
+			if wanted(sieves, f.entries[i]) {
+				t.Fatalf("%s at %d: entry %d was passed over; sieves %v", what, to, i, sieves)
 			}
 		}
 	}
@@ -140,8 +152,8 @@ func (f *forest) read(t *testing.T) (indexed int) {
 	}
 	keep := func() {
 		stands("Keep")
-		sieve = f.sieve()
-		r.Keep([]string{"NUMBER", "TWO", "TWENTY", "HUNDRED", "BINARY", "BURST", "ABSENT"}, sieve)
+		sieves = f.sieves()
+		r.Keep([]string{"NUMBER", "TWO", "TWENTY", "HUNDRED", "BINARY", "BURST", "ABSENT"}, sieves...)
 	}
 	keep()
 	often := 1 + f.random.IntN(3000)
@@ -154,7 +166,7 @@ func (f *forest) read(t *testing.T) (indexed int) {
 			o.After = cursor(t, r)
 			r.Close()
 			r = open(t, o)
-			r.Keep([]string{"NUMBER", "TWO", "TWENTY", "HUNDRED", "BINARY", "BURST", "ABSENT"}, sieve)
+			r.Keep([]string{"NUMBER", "TWO", "TWENTY", "HUNDRED", "BINARY", "BURST", "ABSENT"}, sieves...)
 		case 2:
 			if err := r.Process(); err != nil {
 				t.Fatal(err)
@@ -177,8 +189,8 @@ func (f *forest) read(t *testing.T) (indexed int) {
 		if _, err := fmt.Sscan(string(e.Values(nil, "NUMBER")[0]), &n); err != nil {
 			t.Fatal(err)
 		}
-		if n <= place || !wanted(sieve, f.entries[n]) {
-			t.Fatalf("entry %d after %d; sieve %v", n, place, sieve)
+		if n <= place || !wanted(sieves, f.entries[n]) {
+			t.Fatalf("entry %d after %d; sieves %v", n, place, sieves)
 		}
 		passed(n, "entry")
 		place = n

@@ -204,18 +204,21 @@ int reader_next(struct reader *r) {
 		r->scanned++;
 		r->cut_here = 0;
 		leave(r);
-		int sifting = r->sifting && !r->indexed;
+		int first = r->sieves > 0 && !r->indexed, second = r->sieves > 1;
 		int look = r->before != NULL;
 		e = 0;
-		int timed = (!sifting && !r->orphans) || look || r->last;
+		int timed = (!first && !second && !r->orphans) || look || r->last;
 		if (timed) {
 			e = sd.get_realtime_usec(r->journal, &r->realtime);
 			look = look || r->realtime == r->last;
 		}
 		if (e >= 0)
 			e = r->orphans ? fields_is_orphan(r) : 1;
-		if (e > 0 && sifting)
-			e = fields_sift(r);
+		if (e > 0 && first)
+			e = fields_sift(r, 0);
+		r->passed += e > 0;
+		if (e > 0 && second)
+			e = fields_sift(r, 1);
 		if (e > 0) {
 			r->wanted++;
 			buffer_empty(&r->kept);

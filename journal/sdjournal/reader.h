@@ -50,14 +50,16 @@ struct reader {
 	size_t n_names;
 	char *names_text;
 	struct name *starting[256]; // lists of them, by a hash of the first two bytes
-	int sifting; // there are tests on some of them
+	int sieves;  // how many there are, of tests on some of them
 	int orphans; // only entries that bear no machine id are wanted
 
 	uint64_t left;           // entries to go through before next does nothing
 	struct buffer collected; // by reader_collect
 
-	int indexed;              // the journal itself passes over what the sieve holds back
-	uint64_t scanned, wanted; // entries gone through, and returned, since Go has set these to 0
+	int indexed; // the journal itself passes over what the first sieve holds back
+	// Since Go has set these to 0: entries gone through, those among them that the first
+	// sieve or the index has let through, and those that were returned.
+	uint64_t scanned, passed, wanted;
 
 	// CLOCK_MONOTONIC, in microseconds, of the last sd_journal_process, and of the
 	// last entry that wait has found.
@@ -90,8 +92,10 @@ int reader_keep(struct reader *r, const char *names, size_t len, size_t n);
 // cursor itself is gone.
 int reader_stand(struct reader *r, const char *cursor, int moved, int vacuumed);
 
-// reader_sieve adds a test, on a field of those kept, to let entries through.
-int reader_sieve(struct reader *r, size_t field, int op, const char *text, size_t len);
+// reader_sieve adds a test, on a field of those kept, to a sieve: each of the sieves must
+// let an entry through. The first one comes first.
+enum { SIEVES = 2 };
+int reader_sieve(struct reader *r, int sieve, size_t field, int op, const char *text, size_t len);
 
 enum {
 	READER_ENTRY = 1, // an entry

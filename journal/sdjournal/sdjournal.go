@@ -86,7 +86,7 @@ type Reader struct {
 	journal *sd.Journal
 	c       *C.struct_reader
 	keep    []string
-	sieve   journal.Sieve
+	sieves  []journal.Sieve
 	entry   entry
 	slab    slab
 	boots   boots
@@ -95,7 +95,7 @@ type Reader struct {
 	stranger string   // with Options.sole, another machine of which an entry was passed over
 	ids      [][]byte // room for an entry's
 
-	// What match.go goes by: the sieve is no longer that of the index in use; how
+	// What match.go goes by: the first sieve is no longer that of the index in use; how
 	// many entries to scan before the index is thought of; where the judgement of
 	// its cost began.
 	sieveChanged bool
@@ -298,7 +298,7 @@ func (r *Reader) noNext() error {
 	if r.options.Once {
 		return r.end()
 	}
-	r.c.scanned, r.c.wanted = 0, 0
+	r.c.scanned, r.c.passed, r.c.wanted = 0, 0, 0
 	r.closeAhead()
 	r.ahead.refused = 0 // of a later backlog it may be useful
 	return io.EOF
@@ -342,11 +342,16 @@ func (r *Reader) cursor() (string, error) {
 func (r *Reader) After(last journal.Record) (string, error) { return last.Cursor(), nil }
 
 // Keep implements journal.Reader.
-func (r *Reader) Keep(fields []string, sieve journal.Sieve) {
-	r.keep, r.sieve = r.keep[:0], sieve
+func (r *Reader) Keep(fields []string, sieves ...journal.Sieve) {
+	r.keep, r.sieves = r.keep[:0], nil
 	for _, f := range fields {
 		if f != "" && !strings.Contains(f, "\x00") { // such fields there are not
 			r.keep = append(r.keep, f)
+		}
+	}
+	for _, s := range sieves {
+		if r.isSieve(s) && len(r.sieves) < C.SIEVES {
+			r.sieves = append(r.sieves, s)
 		}
 	}
 	if r.options.sole != "" && !slices.Contains(r.keep, fieldMachineID) {
@@ -359,6 +364,21 @@ func (r *Reader) Keep(fields []string, sieve journal.Sieve) {
 	r.sieveIsNew()
 }
 
+// isSieve says whether the sieve holds anything back, and by fields that are kept.
+func (r *Reader) isSieve(s journal.Sieve) bool {
+	return len(s) > 0 && !slices.ContainsFunc(s, func(t journal.Test) bool {
+		return !slices.Contains(r.keep, t.Field) || t.Text == "" && t.Op != journal.Equal
+	})
+}
+
+// first is the sieve that the index may do the work of, or nil.
+func (r *Reader) first() journal.Sieve {
+	if len(r.sieves) == 0 {
+		return nil
+	}
+	return r.sieves[0]
+}
+
 func (r *Reader) passKeep() error {
 	names := strings.Join(r.keep, "\x00")
 	text := C.CString(names)
@@ -367,25 +387,17 @@ func (r *Reader) passKeep() error {
 		return syscall.Errno(-n)
 	}
 	r.c.last = C.uint64_t(r.lastTime)
-	for _, t := range r.sieve {
-		field := slices.Index(r.keep, t.Field)
-		if field < 0 || t.Text == "" && t.Op != journal.Equal {
-			return r.passAll()
-		}
-		text := C.CString(t.Text)
-		n := C.reader_sieve(r.c, C.size_t(field), C.int(t.Op), text, C.size_t(len(t.Text)))
-		C.free(unsafe.Pointer(text))
-		if n < 0 {
-			return syscall.Errno(-n)
+	for i, s := range r.sieves {
+		for _, t := range s {
+			text := C.CString(t.Text)
+			n := C.reader_sieve(r.c, C.int(i), C.size_t(slices.Index(r.keep, t.Field)), C.int(t.Op), text, C.size_t(len(t.Text)))
+			C.free(unsafe.Pointer(text))
+			if n < 0 {
+				return syscall.Errno(-n)
+			}
 		}
 	}
 	return nil
-}
-
-// passAll does without a sieve that is none.
-func (r *Reader) passAll() error {
-	r.sieve = nil
-	return r.passKeep()
 }
 
 // Process lets go of journal files that were deleted, and finds new ones. Next

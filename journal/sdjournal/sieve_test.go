@@ -38,6 +38,7 @@ func TestSieve(t *testing.T) {
 		sieve journal.Sieve
 		want  string
 	}{
+		{"empty", journal.Sieve{}, "0 1 2 3 4 5 6 7 8 9 10"},
 		{"none", nil, "0 1 2 3 4 5 6 7 8 9 10"},
 		{"prefix", journal.Sieve{{Field: "MESSAGE", Op: journal.Prefix, Text: "SLACK: "}}, "0 2"},
 		{"prefix of one byte", journal.Sieve{{Field: "MESSAGE", Op: journal.Prefix, Text: "n"}, {Field: "MESSAGE", Op: journal.Prefix, Text: "\xff"}}, "2 10"},
@@ -82,6 +83,44 @@ func TestSieve(t *testing.T) {
 				t.Errorf("after resuming: %v, %v", e, err)
 			}
 		})
+	}
+}
+
+// TestSieves: an entry must go through both.
+func TestSieves(t *testing.T) {
+	var entries []journaltest.Entry
+	for i := range 60 {
+		e := at(journaltest.Boot1, i, "")
+		e.Fields = journaltest.Fields("NUMBER", fmt.Sprint(i), "UNIT", fmt.Sprint(i%3), "MESSAGE", fmt.Sprint(i%5, " is what it says"))
+		if i%7 == 0 { // any of its values may be the one
+			e.Fields = append(e.Fields, journaltest.Fields("MESSAGE", "2 again", "UNIT", "2")...)
+		}
+		entries = append(entries, e)
+	}
+	dir := journaltest.Forge(t, entries...)
+	unit, message := journal.Sieve{equal("UNIT", "2")}, journal.Sieve{{Field: "MESSAGE", Op: journal.Prefix, Text: "2 "}}
+	for _, sieves := range [][]journal.Sieve{{unit, message}, {message, unit}, {nil, message, unit}, {{{Field: "ABSENT", Op: journal.Prefix, Text: "x"}}, unit, {}, message}} {
+		r := open(t, sdjournal.Options{Directory: dir, After: journal.Head, Once: true})
+		r.Keep([]string{"NUMBER", "MESSAGE", "UNIT"}, sieves...)
+		var got, want []string
+		for {
+			e, err := r.Next()
+			if err == journal.ErrEnd {
+				break
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			if e != nil {
+				got = append(got, string(e.Values(nil, "NUMBER")[0]))
+			}
+		}
+		for i := range entries {
+			if i%7 == 0 || i%3 == 2 && i%5 == 2 {
+				want = append(want, fmt.Sprint(i))
+			}
+		}
+		check(t, "entries", strings.Join(got, " "), strings.Join(want, " "))
 	}
 }
 

@@ -39,11 +39,11 @@ import (
 // memory, reading by the index would be slow, too.
 const wholeWithin = 2 * time.Second
 
-// isIndexWhole says whether the index has all that the sieve wants in the files that
+// isIndexWhole says whether the index has all that the first sieve wants in the files that
 // may have entries after the position. Several processors share the files.
 func (r *Reader) isIndexWhole(position place) bool {
 	// libsystemd also seeks by the entries of the position's boot.
-	wanted := append(slices.Clone(r.sieve), journal.Test{Field: sd.SD_JOURNAL_FIELD_BOOT_ID, Op: journal.Equal, Text: position.boot})
+	wanted := append(slices.Clone(r.first()), journal.Test{Field: sd.SD_JOURNAL_FIELD_BOOT_ID, Op: journal.Equal, Text: position.boot})
 	deadline := time.Now().Add(wholeWithin)
 	looks, ctx := errgroup.WithContext(context.Background())
 	looks.SetLimit(runtime.GOMAXPROCS(0))

@@ -52,7 +52,7 @@ rules:
 		t.Fatal(err)
 	}
 	defer shop.Close()
-	j.Sync() // see Client.Stdout
+	j.Sync()                 // see Client.Stdout
 	var want strings.Builder // what follows the prefix
 	var wg sync.WaitGroup
 	finish := make(chan struct{})
