@@ -57,6 +57,7 @@ lint:
 		if [ -n "$$unformatted" ]; then echo "gofmt -w is wanted for: $$unformatted" >&2; exit 1; fi
 	$(GO) vet ./...
 	$(GO) vet -tags=container ./test/container
+	$(GO) vet -tags=failpoints ./internal/failpoint
 	$(GO) tool staticcheck ./...
 	shellcheck $$(git ls-files scripts .ci)
 

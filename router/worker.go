@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/journald-router/journald-router/action"
+	"github.com/journald-router/journald-router/internal/failpoint"
 	"github.com/journald-router/journald-router/spool"
 )
 
@@ -250,7 +251,9 @@ func (w *worker) call(messages []action.Message) error {
 		}
 	})
 	defer release()
+	failpoint.Hit("deliver", "begin")
 	err := w.Destination.Deliver(ctx, messages)
+	failpoint.Hit("deliver", "done")
 	if err == nil {
 		return nil
 	}

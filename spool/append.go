@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/journald-router/journald-router/internal/failpoint"
 	"github.com/journald-router/journald-router/journal"
 	bolt "go.etcd.io/bbolt"
 )
@@ -31,6 +32,7 @@ type Target struct {
 // It fails with ENOSPC already where the disk has no room left for taking
 // deliveries out: see reserve.
 func (s *Spool) Append(source, position string, entries []Routed) error {
+	failpoint.Hit("append", "begin")
 	if err := s.reserve.hold(); err != nil {
 		return fmt.Errorf("append to spool %s: %w", s.path, err)
 	}

@@ -9,6 +9,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/journald-router/journald-router/internal/failpoint"
 	bolt "go.etcd.io/bbolt"
 )
 
@@ -316,6 +317,7 @@ func (q *Queue) Settle(batch []Delivery, outcomes []Outcome, wait time.Duration)
 		}, nil
 	}
 	for {
+		failpoint.Hit("settle", "begin")
 		err := s.update("settle", settle)
 		if !errors.Is(err, syscall.ENOSPC) || !s.reserve.shrink() {
 			return err

@@ -34,6 +34,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/journald-router/journald-router/internal/failpoint"
 	bolt "go.etcd.io/bbolt"
 	bolterrors "go.etcd.io/bbolt/errors"
 )
@@ -258,11 +259,13 @@ func (s *Spool) update(op string, change func(tx *bolt.Tx) (then func(), err err
 	var then func()
 	err := s.db.Update(func(tx *bolt.Tx) (err error) {
 		then, err = change(tx)
+		failpoint.Hit(op, "commit")
 		return err
 	})
 	if err != nil {
 		return fmt.Errorf("%s in spool %s: %w", op, s.path, err)
 	}
+	failpoint.Hit(op, "committed")
 	if then != nil {
 		s.mu.Lock()
 		defer s.mu.Unlock()
