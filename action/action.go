@@ -38,7 +38,7 @@ type Message struct {
 }
 
 // An Action carries out deliveries at one destination. It is used by one
-// goroutine at a time.
+// goroutine at a time, unless it is Parallel.
 type Action interface {
 	// Deliver returns nil only once the destination has accepted every message,
 	// durably where that can be known. Otherwise:
@@ -50,17 +50,31 @@ type Action interface {
 	//   - any other error: temporary; try again with exponential backoff. When
 	//     in doubt, for instance after a lost reply, this is the one.
 	//
-	// A batch has at least one message, and no more than MaxBatch, or 1 where
+	// A batch has at least one message, and no more than Batch says, or 1 where
 	// the action is no Batcher. Deliver returns soon after ctx is done, which is
 	// never held against the message. An error tells what failed, where and what
 	// the user may do; it never contains a secret.
 	Deliver(ctx context.Context, batch []Message) error
 }
 
-// A Batcher is an action that can carry several messages in one call for the
-// price of one. Only as many are put together as are waiting anyway.
+// A Batcher is an action that can carry several messages in one call. Only as many
+// are put together as are waiting anyway, unless the user says how long to wait for
+// more.
 type Batcher interface {
-	MaxBatch() int
+	// Batch returns how many messages a call may have: without a word of the
+	// user's, and at most.
+	Batch() (usual, most int)
+}
+
+// A Fitter is a Batcher that cannot always carry as many. Fit returns how many of the
+// messages, from the first on, go into one call: 1 at least.
+type Fitter interface {
+	Fit(batch []Message) int
+}
+
+// A Parallel action's Deliver may be called by several goroutines at once.
+type Parallel interface {
+	Parallel()
 }
 
 // An Escaper is an action whose text is mark-up. Everything that a template

@@ -16,6 +16,13 @@ type Action struct {
 	// that lead here, by the rule's name; they go before Text.
 	Text     *action.Template
 	RuleText map[string]*action.Template
+	// Batch says how many deliveries go into one call.
+	Batch Batch
+	// Rate bounds how often calls begin.
+	Rate Rate
+	// Concurrency is how many calls may be under way at once. With more than 1,
+	// the default, deliveries may overtake each other.
+	Concurrency int
 	// Retry says how often to try again, and for how long.
 	Retry Retry
 	// MaxBytes bounds the queue, in bytes of its entries on disk.
@@ -23,6 +30,26 @@ type Action struct {
 	// Redact takes the secrets of the configuration out of a text. Nil means
 	// that there are none.
 	Redact func(string) string
+}
+
+// Batch is for an action.Batcher; others get one delivery at a time.
+type Batch struct {
+	// Max is how many deliveries a call carries at most; 0 means as many as is usual
+	// for the action.
+	Max int
+	// Wait is how long the first delivery may wait for others to go with it.
+	Wait time.Duration
+	// MaxBytes bounds the entries of one call, in bytes; 0 means spool.PeekBytes. One
+	// entry alone may exceed it.
+	MaxBytes int
+}
+
+// Rate is so many calls in that time, evenly spaced but for Burst of them, which may
+// begin at once after a pause. The zero value sets no bound.
+type Rate struct {
+	Calls int
+	Per   time.Duration
+	Burst int // at least 1
 }
 
 // Retry is the backoff after temporary failures: the wait begins with Min and

@@ -159,14 +159,23 @@ func (f *figures) appended(position string, batch []spool.Routed) {
 	}
 }
 
-// peeked notes the first delivery of a queue.
-func (f *figures) peeked(batch []spool.Delivery) {
-	if len(batch) == 0 {
-		return
-	}
+// began counts deliveries that are on their way; oldest says that none queued earlier
+// is.
+func (f *figures) began(batch []spool.Delivery, oldest bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.actionLocked(batch[0].Action).OldestQueued = batch[0].QueuedAt
+	a := f.actionLocked(batch[0].Action)
+	a.InFlight += len(batch)
+	if oldest {
+		a.OldestQueued = batch[0].QueuedAt
+	}
+}
+
+// ended counts those whose call has come back.
+func (f *figures) ended(action string, deliveries int) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.actionLocked(action).InFlight -= deliveries
 }
 
 // settled counts what became of a batch.

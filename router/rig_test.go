@@ -100,7 +100,7 @@ func (r *memoryReader) Cursor() (string, error) {
 func (r *memoryReader) After(last journal.Record) (string, error) { return last.Cursor(), nil }
 
 func (r *memoryReader) Keep([]string, ...journal.Sieve) {}
-func (r *memoryReader) Close() error                 { return nil }
+func (r *memoryReader) Close() error                    { return nil }
 
 func (r *memoryReader) Process() error {
 	r.mu.Lock()
@@ -140,7 +140,9 @@ type destination struct {
 	deliver func(ctx context.Context, batch []action.Message) error
 }
 
-func (d *destination) MaxBatch() int { return max(d.batch, 1) }
+func (d *destination) Batch() (usual, most int) { return max(d.batch, 1), max(d.batch, 100) }
+
+func (*destination) Parallel() {}
 
 func (d *destination) Deliver(ctx context.Context, batch []action.Message) error {
 	d.calls.Add(1)

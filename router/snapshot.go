@@ -105,6 +105,8 @@ type ActionSnapshot struct {
 	Bytes        int64     `json:"bytes"`
 	MaxBytes     int64     `json:"max_bytes,omitempty"`
 	OldestQueued time.Time `json:"oldest_queued,omitzero"`
+	// InFlight are those of the queued ones that a call is under way for.
+	InFlight int `json:"in_flight"`
 
 	Appended       uint64 `json:"appended"`
 	Delivered      uint64 `json:"delivered"`

@@ -2,17 +2,21 @@ package router
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"log/slog"
 	"time"
 
 	"github.com/journald-router/journald-router/action"
-	"github.com/journald-router/journald-router/internal/failpoint"
 	"github.com/journald-router/journald-router/spool"
+	"golang.org/x/time/rate"
 )
 
-// A worker carries out the deliveries of one action, one batch at a time.
+// A worker carries out the deliveries of one action: one call at a time, in order, or
+// several at once with Concurrency.
+//
+// While a destination works, calls begin one after the other. Once one has failed, no
+// other begins until all that are under way have come back; then the head of the queue
+// is tried, alone, until it succeeds: a destination that is down is asked by one
+// delivery at a time, and not by the backlog.
 type worker struct {
 	Action
 	router *Router
@@ -24,31 +28,48 @@ type worker struct {
 	ended  chan struct{}
 	limit  int           // of messages in one batch
 	time   time.Duration // that one Deliver may take
+	pace   *rate.Limiter // nil: none
+
+	// The rest belongs to run.
+	calls   chan call       // that have come back
+	flying  int             // calls under way
+	last    *spool.Delivery // the last one that a call has; nil: begin at the queue's head
+	rewind  bool            // begin at the head, once nothing is under way
+	hurry   bool            // the wait that an earlier run has left is over
+	notTill time.Time       // when the next call is due after a failure of this run
 
 	lettersSince        time.Time // when letters was last set to 0
 	letters, unreported int       // dead letters since then, and those of them not logged
 }
 
 func (r *Router) newWorker(ctx context.Context, a Action) *worker {
+	a.Concurrency = max(a.Concurrency, 1)
 	w := &worker{
 		Action: a, router: r, queue: r.Spool.Queue(a.Name),
 		log:   r.Log.With("action", a.Name),
-		ended: make(chan struct{}),
+		ended: make(chan struct{}), calls: make(chan call, a.Concurrency),
 		limit: 1, time: action.DefaultTimeout,
+		hurry: r.Once, // who says "once" says "now"
 	}
 	w.ctx, w.stop = context.WithCancel(ctx)
 	if b, ok := a.Destination.(action.Batcher); ok {
-		w.limit = b.MaxBatch()
+		usual, most := b.Batch()
+		if w.limit = usual; a.Batch.Max > 0 {
+			w.limit = min(a.Batch.Max, most)
+		}
 	}
 	if l, ok := a.Destination.(action.TimeLimiter); ok {
 		w.time = l.TimeLimit()
+	}
+	if a.Rate.Calls > 0 {
+		w.pace = rate.NewLimiter(rate.Every(a.Rate.Per/time.Duration(a.Rate.Calls)), max(a.Rate.Burst, 1))
 	}
 	return w
 }
 
 // run delivers until it is stopped, or with Once until all is read and delivered.
 // Its error is the spool's: that a destination fails is no error here.
-func (w *worker) run() error {
+func (w *worker) run() (err error) {
 	w.step = w.router.health.join()
 	defer close(w.ended)
 	defer w.step.leave()
@@ -60,311 +81,176 @@ func (w *worker) run() error {
 			}
 		}()
 	}
-	for first := true; w.ctx.Err() == nil; first = false {
-		w.step.begin("reading the queue of action "+w.Name, readLimit)
-		status := w.queue.Status()
-		batch, err := w.queue.Peek(w.batchLimit(status))
+	defer w.land()
+	for w.ctx.Err() == nil {
+		until, err := w.fly()
 		if err != nil {
 			return err
 		}
-		w.router.figures.peeked(batch)
-		if len(batch) == 0 {
-			if !w.more() {
-				return nil
-			}
-			continue
-		}
-		w.step.wait()
-		// Who says "once" says "now": a wait that an earlier run has left is over.
-		if wait := status.Failures.Due(time.Now()); !(w.router.Once && first) && !sleep(w.ctx, wait) {
-			return nil
-		}
-		outcomes, wait := w.try(batch, status)
-		if outcomes == nil {
-			return nil
-		}
-		w.settle(batch, outcomes, wait)
-		if outcomes[0].Fate == spool.GivenUp {
-			if err := w.giveUpBacklog(outcomes[0].Cause, wait); err != nil {
-				return err
-			}
+		more, err := w.wait(until)
+		if err != nil || !more {
+			return err
 		}
 	}
 	return nil
 }
 
-// batchLimit is how many deliveries to try at once: while a destination fails,
-// one has to find out whether it still does.
-func (w *worker) batchLimit(status spool.QueueStatus) int {
-	if status.Failures.Count > 0 {
-		return 1
-	}
-	return w.limit
+// pause is what the worker waits for beside the calls under way.
+type pause struct {
+	appended bool          // deliveries
+	time     time.Duration // at most; 0: for as long as it takes
 }
 
-// more waits for deliveries, and tells whether to go on.
-func (w *worker) more() bool {
-	if w.unreported > 0 {
+// fly begins as many calls as may be, and says what to wait for before the next one.
+func (w *worker) fly() (until pause, err error) {
+	for w.flying < w.Concurrency {
+		status := w.queue.Status()
+		failing := status.Failures.Count > 0
+		if (failing || w.rewind) && w.flying > 0 {
+			return pause{}, nil
+		}
+		if failing || w.rewind {
+			w.last, w.rewind = nil, false
+		}
+		if d := w.due(status); d > 0 {
+			return pause{time: d}, nil
+		}
+		limit := w.limit
+		if failing {
+			limit = 1
+		}
+		w.step.begin("reading the queue of action "+w.Name, readLimit)
+		batch, err := w.queue.PeekAfter(w.last, limit, w.Batch.MaxBytes)
+		switch {
+		case err != nil:
+			return pause{}, err
+		case len(batch) == 0:
+			return pause{appended: true}, nil
+		}
+		if d := w.gather(batch, limit); d > 0 {
+			return pause{appended: true, time: d}, nil
+		}
+		if d := w.paced(); d > 0 {
+			return pause{time: d}, nil
+		}
+		w.begin(batch, status)
+	}
+	return pause{}, nil
+}
+
+// due is how long to leave a destination alone that has failed.
+func (w *worker) due(status spool.QueueStatus) time.Duration {
+	if w.hurry {
+		return 0
+	}
+	now := time.Now()
+	return max(status.Failures.Due(now), w.notTill.Sub(now))
+}
+
+// gather is how long to wait for more deliveries to go with the batch.
+func (w *worker) gather(batch []spool.Delivery, limit int) time.Duration {
+	if w.Batch.Wait == 0 || len(batch) >= limit || w.router.ReadAll() {
+		return 0
+	}
+	return min(w.Batch.Wait, time.Until(batch[0].QueuedAt.Add(w.Batch.Wait)))
+}
+
+// paced is how long to wait before the rate allows a call, and takes the allowance if
+// that is now.
+func (w *worker) paced() time.Duration {
+	if w.pace == nil {
+		return 0
+	}
+	r := w.pace.Reserve()
+	d := r.Delay()
+	if d > 0 {
+		r.Cancel()
+	}
+	return d
+}
+
+// begin begins a call.
+func (w *worker) begin(batch []spool.Delivery, status spool.QueueStatus) {
+	w.last, w.hurry = &batch[len(batch)-1], false
+	w.flying++
+	w.router.figures.began(batch, w.flying == 1)
+	go func() { w.calls <- w.try(batch, status) }()
+}
+
+// wait returns once there may be something to do, and settles what has come back. It
+// is false when the worker has ended its work.
+func (w *worker) wait(until pause) (more bool, err error) {
+	w.step.wait()
+	var appended <-chan struct{}
+	var read <-chan struct{}
+	if until.appended {
+		appended = w.queue.Ready()
+	}
+	if until.appended && w.flying == 0 && until.time == 0 {
 		w.reportLetters()
 	}
-	w.step.wait()
-	var read <-chan struct{}
-	if w.router.Once {
+	if until.appended && w.router.Once {
 		read = w.router.read
 	}
+	var due <-chan time.Time
+	if until.time > 0 {
+		timer := time.NewTimer(until.time)
+		defer timer.Stop()
+		due = timer.C
+	}
 	select {
-	case <-w.queue.Ready():
-		return true
+	case c := <-w.calls:
+		return true, w.back(c)
+	case <-appended:
+	case <-due:
 	case <-w.ctx.Done():
-		return false
 	case <-read:
-		return w.queue.Status().Queued > 0
-	}
-}
-
-// try delivers a batch, and says what became of each delivery and how long to
-// wait before the next try. It returns nothing if the stop of the worker broke
-// it off before it came to any result.
-func (w *worker) try(batch []spool.Delivery, status spool.QueueStatus) (outcomes []spool.Outcome, wait time.Duration) {
-	outcomes = make([]spool.Outcome, len(batch))
-	messages := make([]action.Message, 0, len(batch))
-	sent := make([]int, 0, len(batch)) // messages[i] is of batch[sent[i]]
-	for i := range batch {
-		m, err := w.message(&batch[i])
-		if err != nil {
-			outcomes[i] = spool.Outcome{Fate: spool.Rejected, Untried: true, Cause: w.redact(err), Text: m.Text}
-			continue
+		if w.queue.Status().Queued == 0 {
+			return false, nil
 		}
-		outcomes[i].Text = m.Text
-		messages, sent = append(messages, m), append(sent, i)
-	}
-	untried := 0
-	for i, err := range w.deliver(messages) {
-		o := &outcomes[sent[i]]
-		switch {
-		case err == nil:
-			o.Fate = spool.Accepted
-		case errors.Is(err, errNotTried):
-			o.Untried = true
-			untried++
-		case action.IsPermanent(err):
-			o.Fate, o.Cause = spool.Rejected, w.redact(err)
-		default:
-			o.Cause = w.redact(err)
-			wait = max(wait, w.Retry.backoff(status.Failures.Count+1))
-			if asked, ok := action.Wait(err); ok {
-				wait = max(wait, min(asked, maxAsked))
-			}
-			if w.expired(batch[sent[i]], status) {
-				o.Fate = spool.GivenUp
-				o.Cause = fmt.Sprintf("given up after %v: %s", w.Retry.GiveUpAfter, o.Cause)
-			}
+		if w.flying > 0 { // nothing else is to come
+			return true, w.back(<-w.calls)
 		}
 	}
-	if untried == len(batch) {
-		return nil, 0
-	}
-	return outcomes, wait
+	return true, nil
 }
 
-// maxAsked bounds the wait that a destination can ask for.
-const maxAsked = 24 * time.Hour
-
-// expired tells whether the destination has failed for too long: without one
-// success since the delivery was queued, or since the failures began if that
-// was later. So neither a backlog nor an outage costs a delivery that was not
-// given its time.
-func (w *worker) expired(d spool.Delivery, status spool.QueueStatus) bool {
-	now := time.Now()
-	return min(status.Failures.LastedUntil(now), now.Sub(d.QueuedAt)) >= w.Retry.GiveUpAfter
-}
-
-// message renders the text of a delivery.
-func (w *worker) message(d *spool.Delivery) (action.Message, error) {
-	m := action.Message{ID: d.ID, Rule: d.Rule, Text: d.Text(), Record: d.Record}
-	t := w.RuleText[d.Rule]
-	if t == nil {
-		t = w.Text
+// back settles a call. Where all is well, and calls carry much, the next one begins
+// first, so that a destination does not wait for the disk. The price is one call more
+// that is repeated if the process is killed just then.
+func (w *worker) back(c call) error {
+	w.landed(c)
+	if c.outcomes == nil {
+		return nil // the stop of the worker has broken it off
 	}
-	if t == nil {
-		if e, ok := w.Destination.(action.Escaper); ok {
-			m.Text = e.Escape(m.Text)
-		}
-		return m, nil
-	}
-	text, err := t.Render(action.NewData(d.ID, d.Rule, m.Text, d.Captures, d.Record))
-	if err != nil {
-		return m, err
-	}
-	m.Text, m.Custom = text, true
-	return m, nil
-}
-
-// errNotTried is a delivery whose turn did not come, or whose try was broken off
-// because the worker is to stop. That is not held against it.
-var errNotTried = errors.New("not tried")
-
-// deliver returns an error, or nil, for each message.
-func (w *worker) deliver(messages []action.Message) []error {
-	errs := make([]error, len(messages))
-	if len(messages) == 0 {
-		return errs
-	}
-	err := w.call(messages)
-	var each *action.BatchError
-	switch {
-	case err == nil:
-	case errors.As(err, &each) && len(each.Errs) == len(messages):
-		copy(errs, each.Errs)
-	case action.IsPermanent(err) && len(messages) > 1:
-		// One of them is at fault: each is told apart by itself.
-		failed := false
-		for i := range messages {
-			if errs[i] = errNotTried; !failed {
-				errs[i] = w.call(messages[i : i+1])
-				failed = errs[i] != nil && !action.IsPermanent(errs[i])
-			}
-		}
-	default:
-		for i := range errs {
-			errs[i] = err
-		}
-	}
-	return errs
-}
-
-// call is one Deliver, within its time limit. When the worker is stopped, it may
-// go on for Grace.
-func (w *worker) call(messages []action.Message) error {
-	w.step.begin("delivering to action "+w.Name, w.time+Grace+30*time.Second)
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(w.ctx), w.time)
-	defer cancel()
-	broken := make(chan struct{})
-	release := context.AfterFunc(w.ctx, func() {
-		t := time.NewTimer(Grace)
-		defer t.Stop()
-		select {
-		case <-t.C:
-			close(broken)
-			cancel()
-		case <-ctx.Done():
-		}
-	})
-	defer release()
-	failpoint.Hit("deliver", "begin")
-	err := w.Destination.Deliver(ctx, messages)
-	failpoint.Hit("deliver", "done")
-	if err == nil {
-		return nil
-	}
-	select {
-	case <-broken:
-		return errNotTried
-	default:
-	}
-	if errors.Is(ctx.Err(), context.DeadlineExceeded) && !action.IsPermanent(err) {
-		return fmt.Errorf("no answer within %v: %w", w.time, err)
-	}
-	return err
-}
-
-// giveUpBacklog makes dead letters of all deliveries whose time has run out with
-// that of the one just given up: trying each of them at a destination that has
-// been dead for days would hold up the rest for days more.
-func (w *worker) giveUpBacklog(cause string, wait time.Duration) error {
-	const some = 500
-	for w.ctx.Err() == nil {
-		w.step.begin("giving up deliveries of action "+w.Name, readLimit)
-		status := w.queue.Status()
-		batch, err := w.queue.Peek(some)
-		if err != nil {
+	if w.limit > 1 && !w.rewind && w.queue.Status().Failures.Count == 0 && w.ctx.Err() == nil {
+		if _, err := w.fly(); err != nil {
 			return err
 		}
-		var outcomes []spool.Outcome
-		for i := range batch {
-			if !w.expired(batch[i], status) {
-				break
-			}
-			m, _ := w.message(&batch[i])
-			outcomes = append(outcomes, spool.Outcome{Fate: spool.GivenUp, Untried: true, Cause: cause, Text: m.Text})
-		}
-		if len(outcomes) == 0 {
-			return nil
-		}
-		w.settle(batch[:len(outcomes)], outcomes, wait)
+	}
+	w.settle(c)
+	if c.outcomes[0].Fate == spool.GivenUp && w.flying == 0 {
+		return w.giveUpBacklog(c.outcomes[0].Cause, c.wait)
 	}
 	return nil
 }
 
-// settle stores the outcomes, and tells of them. While the disk is full it tries
-// again: the destination has the messages, and must not be sent them twice.
-func (w *worker) settle(batch []spool.Delivery, outcomes []spool.Outcome, wait time.Duration) {
-	for failures := 1; ; failures++ {
-		w.step.begin("settling deliveries of action "+w.Name, readLimit)
-		before := w.queue.Status()
-		err := w.queue.Settle(batch, outcomes, wait)
-		if err == nil {
-			if failures > 1 {
-				w.log.Info("the spool can be written again")
-			}
-			w.router.figures.settled(w.Name, outcomes)
-			w.report(batch, outcomes, before)
-			return
-		}
-		w.router.figures.stalled(w.Name, err)
-		again := diskRetry.backoff(failures)
-		w.log.Error("what was delivered could not be noted; it will be tried again", "err", err, "wait", again)
-		w.step.wait()
-		if !sleep(w.ctx, again) {
-			return
+func (w *worker) landed(c call) {
+	w.flying--
+	w.router.figures.ended(w.Name, len(c.batch))
+	if !c.answered() {
+		w.rewind = true
+		w.notTill = time.Now().Add(c.wait)
+	}
+}
+
+// land waits for the calls that are under way at the end, which have Grace for that.
+func (w *worker) land() {
+	for w.flying > 0 {
+		c := <-w.calls
+		w.landed(c)
+		if c.outcomes != nil {
+			w.settle(c)
 		}
 	}
-}
-
-// report logs what an operator wants to know: the failures, that they are over,
-// and each dead letter.
-func (w *worker) report(batch []spool.Delivery, outcomes []spool.Outcome, before spool.QueueStatus) {
-	after := w.queue.Status()
-	if f := before.Failures; f.Count > 0 && after.Failures.Count == 0 {
-		w.log.Info("deliveries succeed again", "failures", f.Count, "since", f.Since.Format(time.RFC3339))
-	}
-	for i, o := range outcomes {
-		if o.Fate == spool.Rejected || o.Fate == spool.GivenUp {
-			w.router.buried.Add(1)
-			w.reportLetter(batch[i], o.Cause)
-		}
-	}
-	if f := after.Failures; f.Count > before.Failures.Count {
-		w.log.Warn("delivery failed; it will be tried again", "cause", f.Error, "failures", f.Count,
-			"in", f.Wait.Round(time.Millisecond), "queued", after.Queued)
-	}
-}
-
-// reportLetter logs a dead letter: each of a few, and how many there were of many.
-func (w *worker) reportLetter(d spool.Delivery, cause string) {
-	const each, span = 10, time.Minute
-	if time.Since(w.lettersSince) > span {
-		w.reportLetters()
-		w.lettersSince = time.Now()
-	}
-	if w.letters++; w.letters <= each {
-		w.log.Error("dead letter", "id", d.ID, "rule", d.Rule, "cause", cause)
-	} else {
-		w.unreported++
-	}
-}
-
-// reportLetters logs what reportLetter kept back.
-func (w *worker) reportLetters() {
-	if w.unreported > 0 {
-		w.log.Error("more dead letters", "count", w.unreported)
-	}
-	w.letters, w.unreported = 0, 0
-}
-
-func (w *worker) redact(err error) string {
-	if w.Redact == nil {
-		return err.Error()
-	}
-	return w.Redact(err.Error())
 }

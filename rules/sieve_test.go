@@ -66,7 +66,9 @@ func first(s *Set) journal.Sieve {
 
 // TestSecondSieve: one for what several rules have beside the first.
 func TestSecondSieve(t *testing.T) {
-	equal := func(field, text string) journal.Test { return journal.Test{Field: field, Op: journal.Equal, Text: text} }
+	equal := func(field, text string) journal.Test {
+		return journal.Test{Field: field, Op: journal.Equal, Text: text}
+	}
 	prefix := func(text string) journal.Test {
 		return journal.Test{Field: "MESSAGE", Op: journal.Prefix, Text: text}
 	}

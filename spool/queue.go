@@ -14,7 +14,7 @@ import (
 )
 
 // A Queue holds the deliveries of one action, in the order of their entries. It
-// belongs to one worker: Peek, then Settle what was peeked, then Peek again.
+// belongs to one worker, who peeks, and settles what was peeked.
 type Queue struct {
 	spool  *Spool
 	action string
@@ -134,16 +134,27 @@ func (q *Queue) snapshot() queueState {
 	return state
 }
 
-// peekBytes bounds the records of one batch, so that a few huge entries do not
-// become one enormous call.
-const peekBytes = 8 << 20
+// PeekBytes bounds the records of one batch where nothing else does, so that a few
+// huge entries do not become one enormous call.
+const PeekBytes = 8 << 20
 
 // Peek returns the first deliveries that are not settled, at least one and at
 // most limit, or none if the queue is empty.
-func (q *Queue) Peek(limit int) ([]Delivery, error) {
+func (q *Queue) Peek(limit int) ([]Delivery, error) { return q.PeekAfter(nil, limit, 0) }
+
+// PeekAfter is Peek for what is behind a delivery that was peeked; nil stands for the
+// queue's beginning. maxBytes bounds the records, but for the first; 0 means PeekBytes.
+func (q *Queue) PeekAfter(last *Delivery, limit, maxBytes int) ([]Delivery, error) {
 	state := q.snapshot()
 	if state.Queued == 0 {
 		return nil, nil
+	}
+	from := state.Head
+	if last != nil {
+		from = place{last.at.Block, last.at.Item + 1}
+		if comparePlaces(from, state.Head) < 0 {
+			from = state.Head
+		}
 	}
 	batch := make([]Delivery, 0, min(int64(limit), state.Queued))
 	size := 0
@@ -153,15 +164,15 @@ func (q *Queue) Peek(limit int) ([]Delivery, error) {
 			return fmt.Errorf("the queue is missing")
 		}
 		c := bucket.Cursor()
-		for key, value := c.Seek(blockKey(state.Head.Block)); key != nil; key, value = c.Next() {
+		for key, value := c.Seek(blockKey(from.Block)); key != nil; key, value = c.Next() {
 			b, err := q.block(tx, key, value, len(batch) == 0)
 			if err != nil {
 				return err
 			}
 			items := b.items[q.action]
 			at := place{Block: b.number}
-			if b.number == state.Head.Block {
-				at.Item = state.Head.Item
+			if b.number == from.Block {
+				at.Item = from.Item
 			}
 			for ; at.Item < len(items); at.Item++ {
 				it := items[at.Item]
@@ -173,7 +184,7 @@ func (q *Queue) Peek(limit int) ([]Delivery, error) {
 					return fmt.Errorf("block %d has no record %d", b.number, it.record)
 				}
 				r := b.records[it.record]
-				if size += len(r.Packed()); len(batch) > 0 && size > peekBytes {
+				if size += len(r.Packed()); len(batch) > 0 && size > cmp.Or(maxBytes, PeekBytes) {
 					return nil
 				}
 				batch = append(batch, Delivery{
@@ -188,7 +199,7 @@ func (q *Queue) Peek(limit int) ([]Delivery, error) {
 		}
 		return nil
 	})
-	if err == nil && len(batch) == 0 {
+	if err == nil && len(batch) == 0 && last == nil {
 		err = fmt.Errorf("%d deliveries are counted, but none is there", state.Queued)
 	}
 	if err != nil {
@@ -256,8 +267,8 @@ type Outcome struct {
 	Text string
 }
 
-// Settle stores, in one transaction, what became of the deliveries of the last
-// Peek; outcomes are in its order. Accepted and buried ones leave the queue. If
+// Settle stores, in one transaction, what became of deliveries that were
+// peeked together; outcomes are in their order. Accepted and buried ones leave the queue. If
 // one has failed, the next try is due after the wait. After an error nothing has
 // changed: the deliveries will be peeked again.
 func (q *Queue) Settle(batch []Delivery, outcomes []Outcome, wait time.Duration) error {

@@ -77,10 +77,10 @@ func Run(t *testing.T, h Harness) {
 	h.run(t, Well, "accepts a full batch, in order", func(t *testing.T, d Destination) {
 		n := 1
 		if b, ok := d.Action.(action.Batcher); ok {
-			n = b.MaxBatch()
+			_, n = b.Batch()
 		}
 		if n < 1 {
-			t.Fatalf("MaxBatch is %d", n)
+			t.Fatalf("at most %d messages in a batch", n)
 		}
 		var batch []action.Message
 		var want []string

@@ -53,8 +53,8 @@ func New(c Config) (*Action, error) {
 	return &Action{path: c.Path}, nil
 }
 
-// MaxBatch implements action.Batcher.
-func (a *Action) MaxBatch() int { return 5000 }
+// Batch implements action.Batcher.
+func (a *Action) Batch() (usual, most int) { return 5000, 5000 }
 
 // Deliver implements action.Action. All of its errors are temporary, and mean
 // that nothing of the batch stays in the file. A write in progress cannot be

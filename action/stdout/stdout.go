@@ -31,8 +31,8 @@ func NewWriter(w io.Writer) *Action {
 	return &Action{w: w, busy: make(chan struct{}, 1)}
 }
 
-// MaxBatch implements action.Batcher.
-func (a *Action) MaxBatch() int { return 1000 }
+// Batch implements action.Batcher.
+func (a *Action) Batch() (usual, most int) { return 1000, 1000 }
 
 // Deliver implements action.Action. All of its errors are temporary.
 //

@@ -1,0 +1,186 @@
+package router
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/journald-router/journald-router/action"
+	"github.com/journald-router/journald-router/internal/failpoint"
+	"github.com/journald-router/journald-router/spool"
+)
+
+// A call is some deliveries on their way, and what became of them.
+type call struct {
+	batch []spool.Delivery
+	// outcomes are in the order of batch; nil if the stop of the worker broke the call
+	// off before it came to any result.
+	outcomes []spool.Outcome
+	// wait is how long to leave the destination alone if one has failed.
+	wait time.Duration
+}
+
+// answered says whether the destination has answered for all of the deliveries, and
+// none of them stays in the queue.
+func (c *call) answered() bool {
+	for _, o := range c.outcomes {
+		if o.Fate == spool.Retry || o.Fate == spool.GivenUp {
+			return false
+		}
+	}
+	return c.outcomes != nil
+}
+
+// try delivers a batch.
+func (w *worker) try(batch []spool.Delivery, status spool.QueueStatus) call {
+	outcomes, wait := make([]spool.Outcome, len(batch)), time.Duration(0)
+	messages := make([]action.Message, 0, len(batch))
+	sent := make([]int, 0, len(batch)) // messages[i] is of batch[sent[i]]
+	for i := range batch {
+		m, err := w.message(&batch[i])
+		if err != nil {
+			outcomes[i] = spool.Outcome{Fate: spool.Rejected, Untried: true, Cause: w.redact(err), Text: m.Text}
+			continue
+		}
+		outcomes[i].Text = m.Text
+		messages, sent = append(messages, m), append(sent, i)
+	}
+	untried := 0
+	for i, err := range w.deliver(messages) {
+		o := &outcomes[sent[i]]
+		switch {
+		case err == nil:
+			o.Fate = spool.Accepted
+		case errors.Is(err, errNotTried):
+			o.Untried = true
+			untried++
+		case action.IsPermanent(err):
+			o.Fate, o.Cause = spool.Rejected, w.redact(err)
+		default:
+			o.Cause = w.redact(err)
+			wait = max(wait, w.Retry.backoff(status.Failures.Count+1))
+			if asked, ok := action.Wait(err); ok {
+				wait = max(wait, min(asked, maxAsked))
+			}
+			if w.expired(batch[sent[i]], status) {
+				o.Fate = spool.GivenUp
+				o.Cause = fmt.Sprintf("given up after %v: %s", w.Retry.GiveUpAfter, o.Cause)
+			}
+		}
+	}
+	if untried == len(batch) {
+		return call{batch: batch}
+	}
+	return call{batch, outcomes, wait}
+}
+
+// maxAsked bounds the wait that a destination can ask for.
+const maxAsked = 24 * time.Hour
+
+// expired tells whether the destination has failed for too long: without one
+// success since the delivery was queued, or since the failures began if that
+// was later. So neither a backlog nor an outage costs a delivery that was not
+// given its time.
+func (w *worker) expired(d spool.Delivery, status spool.QueueStatus) bool {
+	now := time.Now()
+	return min(status.Failures.LastedUntil(now), now.Sub(d.QueuedAt)) >= w.Retry.GiveUpAfter
+}
+
+// message renders the text of a delivery.
+func (w *worker) message(d *spool.Delivery) (action.Message, error) {
+	m := action.Message{ID: d.ID, Rule: d.Rule, Text: d.Text(), Record: d.Record}
+	t := w.RuleText[d.Rule]
+	if t == nil {
+		t = w.Text
+	}
+	if t == nil {
+		if e, ok := w.Destination.(action.Escaper); ok {
+			m.Text = e.Escape(m.Text)
+		}
+		return m, nil
+	}
+	text, err := t.Render(action.NewData(d.ID, d.Rule, m.Text, d.Captures, d.Record))
+	if err != nil {
+		return m, err
+	}
+	m.Text, m.Custom = text, true
+	return m, nil
+}
+
+// errNotTried is a delivery whose turn did not come, or whose try was broken off
+// because the worker is to stop. That is not held against it.
+var errNotTried = errors.New("not tried")
+
+// deliver returns an error, or nil, for each message.
+func (w *worker) deliver(messages []action.Message) []error {
+	errs := make([]error, len(messages))
+	if len(messages) == 0 {
+		return errs
+	}
+	if f, ok := w.Destination.(action.Fitter); ok && len(messages) > 1 {
+		n := f.Fit(messages)
+		for i := n; i < len(messages); i++ {
+			errs[i] = errNotTried
+		}
+		messages = messages[:n]
+	}
+	err := w.send(messages)
+	var each *action.BatchError
+	switch {
+	case err == nil:
+	case errors.As(err, &each) && len(each.Errs) == len(messages):
+		copy(errs, each.Errs)
+	case action.IsPermanent(err) && len(messages) > 1:
+		// One of them is at fault: each is told apart by itself.
+		failed := false
+		for i := range messages {
+			if errs[i] = errNotTried; !failed && (w.pace == nil || w.pace.Wait(w.ctx) == nil) {
+				errs[i] = w.send(messages[i : i+1])
+				failed = errs[i] != nil && !action.IsPermanent(errs[i])
+			}
+		}
+	default:
+		for i := range messages {
+			errs[i] = err
+		}
+	}
+	return errs
+}
+
+// send is one Deliver, within its time limit. When the worker is stopped, it may
+// go on for Grace.
+func (w *worker) send(messages []action.Message) error {
+	step := w.router.health.join()
+	defer step.leave()
+	step.begin("delivering to action "+w.Name, w.time+Grace+30*time.Second)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(w.ctx), w.time)
+	defer cancel()
+	broken := make(chan struct{})
+	release := context.AfterFunc(w.ctx, func() {
+		t := time.NewTimer(Grace)
+		defer t.Stop()
+		select {
+		case <-t.C:
+			close(broken)
+			cancel()
+		case <-ctx.Done():
+		}
+	})
+	defer release()
+	failpoint.Hit("deliver", "begin")
+	err := w.Destination.Deliver(ctx, messages)
+	failpoint.Hit("deliver", "done")
+	if err == nil {
+		return nil
+	}
+	select {
+	case <-broken:
+		return errNotTried
+	default:
+	}
+	if errors.Is(ctx.Err(), context.DeadlineExceeded) && !action.IsPermanent(err) {
+		return fmt.Errorf("no answer within %v: %w", w.time, err)
+	}
+	return err
+}
