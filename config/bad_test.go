@@ -17,7 +17,7 @@ const (
 func TestBad(t *testing.T) {
 	const (
 		topKeys    = "known: actions, http, journal, rules, state"
-		actionKeys = "known: exec, file, queue, retry, slack, stdout, text, webhook"
+		actionKeys = "known: batch, concurrency, exec, file, queue, rate, retry, slack, stdout, text, webhook"
 		names      = "letters, digits, dots, underscores and dashes, at most 64"
 		refs       = "${env:NAME}, ${file:PATH} or ${credential:NAME}; a ${ that is meant so is written $${"
 	)
@@ -69,7 +69,27 @@ func TestBad(t *testing.T) {
 		{"actions: {a: {}}" + withRules, `config.yaml:1:14: action "a" does not say of what kind it is (add one of slack, webhook, file, stdout, exec)`},
 		{"actions: {a: {text: x}}" + withRules, `config.yaml:1:14: action "a" does not say of what kind it is (add one of slack, webhook, file, stdout, exec)`},
 		{"actions: {a: {slak: {}}}" + withRules, `config.yaml:1:15: unknown key "slak" (did you mean "slack"?)`},
-		{"actions: {a: {batch: {}, stdout: }}" + withRules, `config.yaml:1:15: unknown key "batch" (` + actionKeys + `)`},
+		{"actions: {a: {bulk: {}, stdout: }}" + withRules, `config.yaml:1:15: unknown key "bulk" (` + actionKeys + `)`},
+		// How often, and how many at once.
+		{"actions: {a: {batch: 5, stdout: }}" + withRules, `config.yaml:1:22: batch wants a map of keys, not text (known: max, max_bytes, wait)`},
+		{"actions: {a: {batch: {max: 0}, stdout: }}" + withRules, `config.yaml:1:28: max must be from 1 to 1000 for a stdout action`},
+		{"actions: {a: {batch: {max: 1001}, stdout: }}" + withRules, `config.yaml:1:28: max must be from 1 to 1000 for a stdout action`},
+		{"actions: {a: {batch: {max: some}, stdout: }}" + withRules, `config.yaml:1:28: max wants a whole number, not "some"`},
+		{"actions: {a: {batch: {wait: 2}, stdout: }}" + withRules, `config.yaml:1:29: wait wants a duration, not "2" (such as 500ms, 2s, 5m, 72h or 7d)`},
+		{"actions: {a: {batch: {wait: 2h}, stdout: }}" + withRules, `config.yaml:1:29: wait must be 1h at most`},
+		{"actions: {a: {batch: {max_bytes: 1GiB}, stdout: }}" + withRules, `config.yaml:1:34: max_bytes must be from 1 to 64MiB`},
+		{"actions: {a: {batch: {max: 2}, exec: {command: [/bin/true]}}}" + withRules, `config.yaml:1:22: this exec action carries one delivery a call (leave batch out)`},
+		{"actions: {a: {batch: {max: 2}, webhook: {url: 'https://hook.example'}}}" + withRules, `config.yaml:1:22: this webhook action carries one delivery a call (set format: array or format: ndjson in the webhook, or leave batch out)`},
+		{"actions: {a: {webhook: {url: 'https://hook.example', format: json}}}" + withRules, `config.yaml:1:62: format is neither array nor ndjson (leave it out for one delivery a request)`},
+		{"actions: {a: {rate: 5, stdout: }}" + withRules, `config.yaml:1:21: rate wants a number of calls a second, minute or hour, not "5" (such as 1/s, 30/m or 100/h)`},
+		{"actions: {a: {rate: 0/s, stdout: }}" + withRules, `config.yaml:1:21: rate wants a number of calls a second, minute or hour, not "0/s" (such as 1/s, 30/m or 100/h)`},
+		{"actions: {a: {rate: [1/s], stdout: }}" + withRules, `config.yaml:1:21: rate wants text, not a list`},
+		{"actions: {a: {rate: {burst: 2}, stdout: }}" + withRules, `config.yaml:1:21: rate: key "limit" is missing`},
+		{"actions: {a: {rate: {limit: 1/d}, stdout: }}" + withRules, `config.yaml:1:29: limit wants a number of calls a second, minute or hour, not "1/d" (such as 1/s, 30/m or 100/h)`},
+		{"actions: {a: {rate: {limit: 1/s, burst: 0}, stdout: }}" + withRules, `config.yaml:1:41: burst must be from 1 to 1000000`},
+		{"actions: {a: {concurrency: 2, stdout: }}" + withRules, `config.yaml:1:28: an action of kind stdout makes one call at a time (leave concurrency out)`},
+		{"actions: {a: {concurrency: 0, webhook: {url: 'https://hook.example'}}}" + withRules, `config.yaml:1:28: concurrency must be from 1 to 1000`},
+		{"actions: {a: {concurrency: many, webhook: {url: 'https://hook.example'}}}" + withRules, `config.yaml:1:28: concurrency wants a whole number, not "many"`},
 		{"actions: {a: {stdout: , file: {path: /a}}}" + withRules, `config.yaml:1:25: action "a" is of two kinds, stdout and file (make an action of each, and name both in the rule)`},
 		{"actions: {a: {stdout: yes}}" + withRules, `config.yaml:1:23: stdout wants a map of keys, not text`},
 		{"actions: {a: {stdout: {color: red}}}" + withRules, `config.yaml:1:24: unknown key "color"`},

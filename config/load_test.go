@@ -97,7 +97,7 @@ func TestDefaults(t *testing.T) {
 		t.Error("a text from nowhere")
 	}
 	a.Destination, a.Redact, a.RuleText = nil, nil, nil
-	want := router.Action{Name: "out", Kind: "stdout", Retry: router.Retry{Min: time.Second, Max: 5 * time.Minute, GiveUpAfter: 72 * time.Hour}, MaxBytes: 1 << 30}
+	want := router.Action{Name: "out", Kind: "stdout", Retry: router.Retry{Min: time.Second, Max: 5 * time.Minute, GiveUpAfter: 72 * time.Hour}, Concurrency: 1, MaxBytes: 1 << 30}
 	if diff := cmp.Diff(want, a); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}

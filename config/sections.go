@@ -139,6 +139,10 @@ func (l *loader) decodeAction(s section) {
 		Text  strict.Value `yaml:"text"`
 		Retry strict.Value `yaml:"retry"`
 		Queue strict.Value `yaml:"queue"`
+
+		Batch       strict.Value `yaml:"batch"`
+		Rate        strict.Value `yaml:"rate"`
+		Concurrency strict.Value `yaml:"concurrency"`
 	}
 	var chosen []strict.Entry
 	others := make(strict.Handlers)
@@ -159,6 +163,9 @@ func (l *loader) decodeAction(s section) {
 		b.Kind = chosen[0].Key.Name()
 		l.build(b, chosen[0].Value.OrEmptyMap())
 	}
+	b.Batch = b.decodeBatch(common.Batch)
+	b.Rate = decodeRate(common.Rate)
+	b.Concurrency = b.decodeConcurrency(common.Concurrency)
 }
 
 // build makes the destination from the section of its kind.

@@ -75,6 +75,8 @@ var ofAction = []metric[*router.ActionSnapshot]{
 		func(a *router.ActionSnapshot) float64 { return float64(a.Bytes) }, "action"),
 	{describe("queue_limit_bytes", "The size at which the queue is full, and reading stops.", []string{"action"}), prometheus.GaugeValue,
 		func(a *router.ActionSnapshot) (float64, bool) { return float64(a.MaxBytes), a.MaxBytes > 0 }},
+	gauge("in_flight_deliveries", "Deliveries that a call is under way for.",
+		func(a *router.ActionSnapshot) float64 { return float64(a.InFlight) }, "action"),
 	timestamp("queue_oldest_timestamp_seconds", "When the first delivery that waits was queued. Absent while none waits.",
 		func(a *router.ActionSnapshot) time.Time { return a.OldestQueued }, "action"),
 	counter("deliveries_appended_total", "Deliveries that were put into the queue.",

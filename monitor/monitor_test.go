@@ -28,7 +28,7 @@ func eventful() router.Snapshot {
 		Actions: []router.ActionSnapshot{
 			{Name: "crm", Kind: "webhook", MaxBytes: 1 << 20},
 			{
-				Name: "growth", Kind: "slack", Queued: 10, Bytes: 11, MaxBytes: 12, OldestQueued: at, Appended: 13, Delivered: 14, FailedAttempts: 15, Buried: 16,
+				Name: "growth", Kind: "slack", Queued: 10, InFlight: 19, Bytes: 11, MaxBytes: 12, OldestQueued: at, Appended: 13, Delivered: 14, FailedAttempts: 15, Buried: 16,
 				LastSuccess: at, LastFailure: at, LastError: "s3cret", Failures: 17, NextTry: at.Add(time.Hour),
 			},
 		},

@@ -47,12 +47,12 @@ func detail(body []byte) string {
 // postWebhook posts through an incoming webhook, by hand: slack-go throws away
 // the reply, and with it the reason of a refusal.
 // https://docs.slack.dev/messaging/sending-messages-using-incoming-webhooks
-func (a *Action) postWebhook(ctx context.Context, m action.Message) error {
+func (a *Action) postWebhook(ctx context.Context, batch []action.Message) error {
 	body, err := json.Marshal(struct {
 		Text        string `json:"text"`
 		UnfurlLinks bool   `json:"unfurl_links"`
 		UnfurlMedia bool   `json:"unfurl_media"`
-	}{Text: text(m)})
+	}{Text: lines(batch)})
 	if err != nil {
 		return err
 	}

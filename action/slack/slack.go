@@ -34,8 +34,8 @@ type Config struct {
 	Timeout time.Duration `yaml:"timeout"`
 }
 
-// Action posts one delivery as one message. With a token, the message's metadata
-// has the delivery's id.
+// Action posts one delivery as one message, or several as the lines of one. With a
+// token, the message's metadata has the ids of the deliveries.
 type Action struct {
 	config  Config
 	to      string   // for errors
@@ -48,6 +48,9 @@ var (
 	_ action.Escaper     = (*Action)(nil)
 	_ action.TimeLimiter = (*Action)(nil)
 	_ action.Closer      = (*Action)(nil)
+	_ action.Fitter      = (*Action)(nil)
+	_ action.Batcher     = (*Action)(nil)
+	_ action.Parallel    = (*Action)(nil)
 )
 
 // New makes the action; it connects to nothing. Its errors are
@@ -87,27 +90,34 @@ func (a *Action) Close() error {
 	return nil
 }
 
+// Batch implements action.Batcher. Metadata has room for 8 KiB
+// (https://docs.slack.dev/messaging/message-metadata), which is ids of 100 and more.
+func (a *Action) Batch() (usual, most int) { return 1, 100 }
+
+// Parallel implements action.Parallel.
+func (*Action) Parallel() {}
+
 // Deliver implements action.Action.
 func (a *Action) Deliver(ctx context.Context, batch []action.Message) error {
 	post := a.postWebhook
 	if a.api != nil {
 		post = a.postMessage
 	}
-	if err := post(ctx, batch[0]); err != nil {
+	if err := post(ctx, batch); err != nil {
 		return fmt.Errorf("post to %s: %w", a.to, action.Redact(err, a.secrets...))
 	}
 	return nil
 }
 
 // postMessage posts as a bot: https://docs.slack.dev/reference/methods/chat.postMessage
-func (a *Action) postMessage(ctx context.Context, m action.Message) error {
+func (a *Action) postMessage(ctx context.Context, batch []action.Message) error {
 	_, timestamp, _, err := a.api.SendMessageContext(ctx, a.config.Channel,
-		slack.MsgOptionText(text(m), false),
+		slack.MsgOptionText(lines(batch), false),
 		slack.MsgOptionDisableLinkUnfurl(),
 		slack.MsgOptionDisableMediaUnfurl(),
 		slack.MsgOptionMetadata(slack.SlackMetadata{
 			EventType:    "journald_router",
-			EventPayload: map[string]any{"id": m.ID},
+			EventPayload: payload(batch),
 		}),
 	)
 	if reply, ok := errors.AsType[slack.SlackErrorResponse](err); ok {
@@ -121,4 +131,16 @@ func (a *Action) postMessage(ctx context.Context, m action.Message) error {
 		return errors.New("the reply is not Slack's: it names no message (does api_url lead to Slack?)")
 	}
 	return nil
+}
+
+// payload is what the metadata tells of the deliveries.
+func payload(batch []action.Message) map[string]any {
+	if len(batch) == 1 {
+		return map[string]any{"id": batch[0].ID}
+	}
+	var ids []string
+	for _, m := range batch {
+		ids = append(ids, m.ID)
+	}
+	return map[string]any{"ids": ids}
 }

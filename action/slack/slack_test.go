@@ -320,3 +320,37 @@ func TestTimeLimit(t *testing.T) {
 		}
 	}
 }
+
+// TestLines: several deliveries are the lines of one message, as long as they fit.
+func TestLines(t *testing.T) {
+	var form map[string][]string
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		r.ParseForm()
+		form = r.PostForm
+		fmt.Fprint(w, `{"ok":true,"ts":"1.2"}`)
+	}))
+	defer server.Close()
+	a := newAction(t, slack.Config{Token: "xoxb-1", Channel: "#growth", APIURL: server.URL})
+	if err := a.Deliver(t.Context(), []action.Message{{ID: "01", Text: "one"}, {ID: "02"}, {ID: "03", Text: "a\nb"}}); err != nil {
+		t.Fatal(err)
+	}
+	want := [][]string{{"one\n_(empty message)_\na\nb"}, {`{"event_type":"journald_router","event_payload":{"ids":["01","02","03"]}}`}}
+	if diff := cmp.Diff(want, [][]string{form["text"], form["metadata"]}); diff != "" {
+		t.Errorf("text and metadata (-want +got):\n%s", diff)
+	}
+	text := func(n int) action.Message { return action.Message{Text: strings.Repeat("é", n)} }
+	for _, row := range []struct {
+		batch []action.Message
+		fit   int
+	}{
+		{[]action.Message{text(1999), text(1999), text(1)}, 2},
+		{[]action.Message{text(1999), text(1998), text(0)}, 2},
+		{[]action.Message{text(5000), text(1)}, 1},
+		{[]action.Message{text(1), text(5000)}, 1},
+		{[]action.Message{text(1), text(2), text(3)}, 3},
+	} {
+		if n := a.Fit(row.batch); n != row.fit {
+			t.Errorf("%d of %d go together, want %d", n, len(row.batch), row.fit)
+		}
+	}
+}

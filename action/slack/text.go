@@ -12,6 +12,30 @@ import (
 // unseen: https://api.slack.com/changelog/2018-04-truncating-really-long-messages
 const maxText = 40_000
 
+// maxLines is how many characters of several messages are put together: "up to 4,000
+// characters" is what https://docs.slack.dev/reference/methods/chat.postMessage advises.
+const maxLines = 4000
+
+// Fit implements action.Fitter.
+func (a *Action) Fit(batch []action.Message) int {
+	size := 0
+	for i, m := range batch {
+		if size += utf8.RuneCountInString(text(m)) + 1; i > 0 && size > maxLines {
+			return i
+		}
+	}
+	return len(batch)
+}
+
+// lines is the text of all the messages, one below the other.
+func lines(batch []action.Message) string {
+	var all []string
+	for _, m := range batch {
+		all = append(all, text(m))
+	}
+	return strings.Join(all, "\n")
+}
+
 // emptyText stands for no text at all, which Slack refuses (no_text). The line
 // was logged and has matched: to show that is better than a dead letter.
 const emptyText = "_(empty message)_"

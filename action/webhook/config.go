@@ -49,6 +49,11 @@ func (c Config) check() (target *url.URL, header http.Header, err error) {
 			header.Set(canonical, value)
 		}
 	}
+	switch c.Format {
+	case Single, Array, NDJSON:
+	default:
+		refuse("format", "is neither array nor ndjson", "leave it out for one delivery a request")
+	}
 	if c.Timeout < 0 {
 		refuse("timeout", "is negative", "write a time like 30s, or leave it out")
 	}

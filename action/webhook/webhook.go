@@ -4,14 +4,12 @@ package webhook
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"fmt"
 	"net/http"
 	"net/url"
 	"time"
 
 	"github.com/journald-router/journald-router/action"
-	"github.com/journald-router/journald-router/journal"
 )
 
 // Config is the action's section of the configuration.
@@ -23,11 +21,27 @@ type Config struct {
 	Headers map[string]action.Secret `yaml:"headers"`
 	// Timeout is the time limit of one request, its reply included. Default: 30s.
 	Timeout time.Duration `yaml:"timeout"`
+	// Format says how the body is made: see Format.
+	Format Format `yaml:"format"`
 }
 
-// Action posts one delivery in one request. The body is the user's `text:` as it
-// is, else a JSON object of the delivery: id, rule, text and fields.
+// A Format is how deliveries become the body of a request. Array and NDJSON can carry
+// several, and look the same for one.
+type Format string
+
+const (
+	// Single is one delivery: the user's `text:` as it is, else a JSON object of
+	// id, rule, text and fields. It is the default, and written as "".
+	Single Format = ""
+	// Array is a JSON array, and NDJSON one JSON value a line. A value is the
+	// object, or the user's `text:`, which is a JSON string unless it is JSON itself.
+	Array  Format = "array"
+	NDJSON Format = "ndjson"
+)
+
+// Action posts deliveries, one in a request unless the Format can carry several.
 type Action struct {
+	format  Format
 	url     *url.URL
 	header  http.Header
 	secrets []string // what an error may not say
@@ -38,6 +52,8 @@ type Action struct {
 var (
 	_ action.TimeLimiter = (*Action)(nil)
 	_ action.Closer      = (*Action)(nil)
+	_ action.Batcher     = (*Action)(nil)
+	_ action.Parallel    = (*Action)(nil)
 )
 
 // New makes the action; it connects to nothing. Its errors are
@@ -48,6 +64,7 @@ func New(c Config) (*Action, error) {
 		return nil, err
 	}
 	return &Action{
+		format:  c.Format,
 		url:     target,
 		header:  header,
 		secrets: secrets(target, header),
@@ -70,16 +87,27 @@ func (a *Action) Close() error {
 	return nil
 }
 
+// Batch implements action.Batcher.
+func (a *Action) Batch() (usual, most int) {
+	if a.format == Single {
+		return 1, 1
+	}
+	return 1, 10_000
+}
+
+// Parallel implements action.Parallel.
+func (*Action) Parallel() {}
+
 // Deliver implements action.Action.
 func (a *Action) Deliver(ctx context.Context, batch []action.Message) error {
-	if err := a.post(ctx, batch[0]); err != nil {
+	if err := a.post(ctx, batch); err != nil {
 		return fmt.Errorf("post to %s: %w", a.url.Host, action.Redact(err, a.secrets...))
 	}
 	return nil
 }
 
-func (a *Action) post(ctx context.Context, m action.Message) error {
-	body, contentType, err := body(m)
+func (a *Action) post(ctx context.Context, batch []action.Message) error {
+	body, contentType, err := a.body(batch)
 	if err != nil {
 		return err
 	}
@@ -96,37 +124,10 @@ func (a *Action) post(ctx context.Context, m action.Message) error {
 		req.Header.Set("User-Agent", action.UserAgent)
 	}
 	// https://datatracker.ietf.org/doc/draft-ietf-httpapi-idempotency-key-header/
-	req.Header.Set("Idempotency-Key", m.ID)
+	req.Header.Set("Idempotency-Key", key(batch))
 	resp, detail, err := action.SendHTTP(a.client, req)
 	if err != nil {
 		return err
 	}
 	return action.CheckStatus(resp, string(detail))
-}
-
-// body is what the message is as a request.
-func body(m action.Message) (body []byte, contentType string, err error) {
-	switch {
-	case !m.Custom:
-		body, err = whole(m)
-		return body, "application/json", err
-	case json.Valid([]byte(m.Text)):
-		return []byte(m.Text), "application/json", nil
-	}
-	return []byte(m.Text), "text/plain; charset=utf-8", nil
-}
-
-// whole is all of the delivery as JSON, the fields in the form of
-// journalctl --output=json.
-func whole(m action.Message) ([]byte, error) {
-	var b bytes.Buffer
-	e := json.NewEncoder(&b)
-	e.SetEscapeHTML(false)
-	err := e.Encode(struct {
-		ID     string         `json:"id"`
-		Rule   string         `json:"rule"`
-		Text   string         `json:"text"`
-		Fields journal.Record `json:"fields"`
-	}{m.ID, m.Rule, m.Text, m.Record})
-	return b.Bytes(), err
 }

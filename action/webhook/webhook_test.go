@@ -35,12 +35,70 @@ func TestContract(t *testing.T) {
 	})
 }
 
+func TestContractOfArray(t *testing.T) {
+	actiontest.Run(t, actiontest.Harness{
+		Destination: func(t *testing.T, mood actiontest.Mood) actiontest.Destination {
+			return withFormat(t, mood, webhook.Array)
+		},
+		Secrets: []string{pathSecret, querySecret, userSecret, passSecret, headerSecret},
+		Repeat:  "is another request; the ids in it tell",
+	})
+}
+
+// TestFormats: what several deliveries are as one request, and one.
+func TestFormats(t *testing.T) {
+	object := func(id, text string) string {
+		return `{"id":"` + id + `","rule":"r","text":"` + text + `","fields":{"__CURSOR":"s=1;i=2","__REALTIME_TIMESTAMP":"1700000000123456","__MONOTONIC_TIMESTAMP":"42","MESSAGE":"HOOK: <b>\nline two","BINARY":[0,255]}}`
+	}
+	tests := []struct {
+		format      webhook.Format
+		batch       []action.Message
+		body        string
+		contentType string
+		key         string
+	}{
+		{webhook.Array, []action.Message{{ID: "1", Rule: "r", Text: "a"}}, "[" + object("1", "a") + "]\n", "application/json", "1"},
+		{webhook.Array, []action.Message{{ID: "1", Rule: "r", Text: "a"}, {ID: "2", Rule: "r", Text: "b"}},
+			"[" + object("1", "a") + ",\n" + object("2", "b") + "]\n", "application/json", "6b51d431df5d7f141cbececcf79edf3d"},
+		{webhook.NDJSON, []action.Message{{ID: "1", Rule: "r", Text: "a"}, {ID: "2", Rule: "r", Text: "b"}},
+			object("1", "a") + "\n" + object("2", "b") + "\n", "application/x-ndjson", "6b51d431df5d7f141cbececcf79edf3d"},
+		{webhook.NDJSON, []action.Message{{ID: "1", Text: "{\n \"a\": [1,\n2]}", Custom: true}, {ID: "2", Text: "two\nlines \xff", Custom: true}},
+			`{"a":[1,2]}` + "\n" + `"two\nlines \ufffd"` + "\n", "application/x-ndjson", "6b51d431df5d7f141cbececcf79edf3d"},
+	}
+	for _, tt := range tests {
+		var request *http.Request
+		var body []byte
+		server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+			request = r
+			body, _ = io.ReadAll(r.Body)
+		}))
+		a := newAction(t, webhook.Config{URL: server.URL, Format: tt.format})
+		for i := range tt.batch {
+			tt.batch[i].Record = record
+		}
+		if err := a.Deliver(t.Context(), tt.batch); err != nil {
+			t.Fatal(err)
+		}
+		server.Close()
+		if string(body) != tt.body {
+			t.Errorf("%s of %d\n got %s\nwant %s", tt.format, len(tt.batch), body, tt.body)
+		}
+		if c, k := request.Header.Get("Content-Type"), request.Header.Get("Idempotency-Key"); c != tt.contentType || k != tt.key {
+			t.Errorf("%s of %d: %s, key %s", tt.format, len(tt.batch), c, k)
+		}
+	}
+}
+
 func destination(t *testing.T, mood actiontest.Mood) actiontest.Destination {
+	return withFormat(t, mood, webhook.Single)
+}
+
+func withFormat(t *testing.T, mood actiontest.Mood, format webhook.Format) actiontest.Destination {
 	s := &receiver{mood: mood, reached: make(chan struct{}, 10)}
 	server := httptest.NewServer(s)
 	t.Cleanup(server.Close)
 	url := strings.Replace(server.URL, "://", "://"+userSecret+":"+passSecret+"@", 1) + "/hooks/" + pathSecret + "?token=" + querySecret
-	a, err := webhook.New(webhook.Config{URL: url, Headers: map[string]action.Secret{"Authorization-Token": headerSecret}})
+	a, err := webhook.New(webhook.Config{URL: url, Format: format, Headers: map[string]action.Secret{"Authorization-Token": headerSecret}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -77,10 +77,10 @@ func statusText(out io.Writer, s *router.Snapshot) error {
 		return err
 	}
 	if len(s.Actions) > 0 {
-		fmt.Fprintln(w, "\nACTION\tQUEUED\tBYTES\tDELIVERED\tFAILED\tBURIED\tLAST SUCCESS\tOLDEST QUEUED")
+		fmt.Fprintln(w, "\nACTION\tQUEUED\tIN FLIGHT\tBYTES\tDELIVERED\tFAILED\tBURIED\tLAST SUCCESS\tOLDEST QUEUED")
 	}
 	for _, a := range s.Actions {
-		fmt.Fprintf(w, "%s\t%d\t%d\t%d\t%d\t%d\t%s\t%s\n", a.Name, a.Queued, a.Bytes, a.Delivered, a.FailedAttempts, a.Buried, stamp(a.LastSuccess), stamp(a.OldestQueued))
+		fmt.Fprintf(w, "%s\t%d\t%d\t%d\t%d\t%d\t%d\t%s\t%s\n", a.Name, a.Queued, a.InFlight, a.Bytes, a.Delivered, a.FailedAttempts, a.Buried, stamp(a.LastSuccess), stamp(a.OldestQueued))
 	}
 	if len(s.Rules) > 0 {
 		fmt.Fprintln(w, "\nRULE\tHITS\tLAST HIT")

@@ -1,0 +1,97 @@
+package webhook
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"io"
+	"slices"
+
+	"github.com/journald-router/journald-router/action"
+	"github.com/journald-router/journald-router/journal"
+)
+
+// key names the request: by the delivery's id, or a hash of several. The same
+// deliveries have the same; after a failure they may go together otherwise.
+func key(batch []action.Message) string {
+	if len(batch) == 1 {
+		return batch[0].ID
+	}
+	h := sha256.New()
+	for _, m := range batch {
+		io.WriteString(h, m.ID)
+	}
+	return hex.EncodeToString(h.Sum(nil)[:16])
+}
+
+func (a *Action) body(batch []action.Message) (body []byte, contentType string, err error) {
+	switch a.format {
+	case Array:
+		return array(batch)
+	case NDJSON:
+		body, err = join(batch, "\n")
+		return append(body, '\n'), "application/x-ndjson", err
+	}
+	return single(batch[0])
+}
+
+func array(batch []action.Message) (body []byte, contentType string, err error) {
+	body, err = join(batch, ",\n")
+	return slices.Concat([]byte("["), body, []byte("]\n")), "application/json", err
+}
+
+// join has each message as JSON without a line break.
+func join(batch []action.Message, between string) ([]byte, error) {
+	var b bytes.Buffer
+	for i, m := range batch {
+		if i > 0 {
+			b.WriteString(between)
+		}
+		value, err := m.Text, error(nil)
+		switch {
+		case !m.Custom:
+			var object []byte
+			object, err = whole(m)
+			value = string(bytes.TrimSpace(object))
+		case !json.Valid([]byte(value)):
+			var text []byte
+			text, err = json.Marshal(value)
+			value = string(text)
+		}
+		if err != nil {
+			return nil, err
+		}
+		if err := json.Compact(&b, []byte(value)); err != nil {
+			return nil, err
+		}
+	}
+	return b.Bytes(), nil
+}
+
+// single is what one message is as a request.
+func single(m action.Message) (body []byte, contentType string, err error) {
+	switch {
+	case !m.Custom:
+		body, err = whole(m)
+		return body, "application/json", err
+	case json.Valid([]byte(m.Text)):
+		return []byte(m.Text), "application/json", nil
+	}
+	return []byte(m.Text), "text/plain; charset=utf-8", nil
+}
+
+// whole is all of the delivery as JSON, the fields in the form of
+// journalctl --output=json.
+func whole(m action.Message) ([]byte, error) {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	err := e.Encode(struct {
+		ID     string         `json:"id"`
+		Rule   string         `json:"rule"`
+		Text   string         `json:"text"`
+		Fields journal.Record `json:"fields"`
+	}{m.ID, m.Rule, m.Text, m.Record})
+	return b.Bytes(), err
+}
