@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -95,6 +96,24 @@ func Run(t *testing.T, h Harness) {
 			if _, rest, ok = strings.Cut(rest, text); !ok {
 				t.Fatalf("%q did not arrive, or not in its order; arrived: %q", text, d.Accepted())
 			}
+		}
+	})
+	h.run(t, Well, "accepts several calls at once", func(t *testing.T, d Destination) {
+		if _, ok := d.Action.(action.Parallel); !ok {
+			return // it is not asked to
+		}
+		const calls = 8
+		var wg sync.WaitGroup
+		for i := range calls {
+			wg.Go(func() {
+				if err := h.deliver(t, d, message(i)); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		wg.Wait()
+		if n := len(d.Accepted()); n != calls {
+			t.Errorf("%d of %d arrived", n, calls)
 		}
 	})
 	h.run(t, Well, "accepts whatever an entry holds", func(t *testing.T, d Destination) {

@@ -48,7 +48,10 @@ type Action struct {
 	spawned   func(pid int) (ended func())
 }
 
-var _ action.TimeLimiter = (*Action)(nil)
+var (
+	_ action.TimeLimiter = (*Action)(nil)
+	_ action.Parallel    = (*Action)(nil)
+)
 
 // New makes the action; it starts nothing, and does not look for the program.
 // Its errors are *action.FieldError, joined.
@@ -93,6 +96,9 @@ func (c Config) check() error {
 	}
 	return errors.Join(errs...)
 }
+
+// Parallel implements action.Parallel.
+func (*Action) Parallel() {}
 
 // TimeLimit implements action.TimeLimiter.
 func (a *Action) TimeLimit() time.Duration {
