@@ -22,7 +22,7 @@ func eventful() router.Snapshot {
 	return router.Snapshot{
 		Time: at, Started: at, Journal: "journal", State: router.QueueFull, Reason: "the queue is full",
 		Position:   router.Position{Cursor: "s=1", Time: at},
-		LagSeconds: 12.5, EntriesMatched: 1, DeliveriesAppended: 2,
+		LagSeconds: 12.5, SpoolBytes: 19, SpoolLiveBytes: 20, EntriesMatched: 1, DeliveriesAppended: 2,
 		Gaps: router.Losses{Count: 3, Entries: 4}, Damages: router.Losses{Count: 5, Entries: 6}, FieldsCut: 7,
 		Suppressed: router.Suppressed{Messages: 8, Units: map[string]uint64{"shop.service": 8}}, ReaderErrors: router.ReaderErrors{Count: 9, LastError: "s3cret"},
 		Actions: []router.ActionSnapshot{

@@ -47,6 +47,10 @@ func TestSnapshotCounts(t *testing.T) {
 		for i := range got.Actions {
 			got.Actions[i].Bytes = 0
 		}
+		if got.SpoolLiveBytes == 0 || got.SpoolBytes < got.SpoolLiveBytes {
+			t.Errorf("the spool has %d bytes, of which %d are in use", got.SpoolBytes, got.SpoolLiveBytes)
+		}
+		got.SpoolBytes, got.SpoolLiveBytes = 0, 0
 		want := Snapshot{
 			Time: start, Started: start, Journal: "journal", State: Waiting, Since: start,
 			Position: Position{Cursor: "5"}, EntriesMatched: 4, DeliveriesAppended: 8,

@@ -31,6 +31,11 @@ type Snapshot struct {
 	// LagSeconds is how far reading is behind at most: zero once it has caught up.
 	LagSeconds float64 `json:"lag_seconds"`
 
+	// SpoolBytes is how large the spool's file is, and SpoolLiveBytes how much of it
+	// is in use: of queues, dead letters, positions.
+	SpoolBytes     int64 `json:"spool_bytes"`
+	SpoolLiveBytes int64 `json:"spool_live_bytes"`
+
 	EntriesMatched     uint64 `json:"entries_matched"`
 	DeliveriesAppended uint64 `json:"deliveries_appended"`
 
@@ -163,6 +168,7 @@ func (s *Snapshot) Ready() error {
 func (r *Router) Snapshot() Snapshot {
 	s := r.figures.snapshot(time.Now())
 	s.Journal = r.Source
+	s.withSpool(r.Spool)
 	if err := r.Alive(); err != nil {
 		s.Stuck = err.Error()
 	}
@@ -191,6 +197,12 @@ func (r *Router) Snapshot() Snapshot {
 	return s
 }
 
+// withSpool adds how large the file is.
+func (s *Snapshot) withSpool(sp *spool.Spool) {
+	size := sp.Size()
+	s.SpoolBytes, s.SpoolLiveBytes = size.File, size.Live
+}
+
 // withQueue adds how the queue stands.
 func (a ActionSnapshot) withQueue(q spool.QueueStatus) ActionSnapshot {
 	a.Queued, a.Bytes = q.Queued, q.Bytes
@@ -215,6 +227,7 @@ func SpoolSnapshot(sp *spool.Spool, source string, kinds map[string]string) (Sna
 		return s, err
 	}
 	s.Position = Position{position, journal.CursorTime(position)}
+	s.withSpool(sp)
 	for _, q := range sp.Queues() {
 		if q.Queued == 0 && kinds[q.Action] == "" {
 			continue

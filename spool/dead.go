@@ -113,7 +113,7 @@ func (s *Spool) Letters(f Filter) iter.Seq2[Letter, error] {
 // and growing.
 func (s *Spool) someLetters(f Filter, from []byte) (letters []Letter, next []byte, err error) {
 	const limitLetters, limitBytes = 200, 4 << 20
-	err = s.db.View(func(tx *bolt.Tx) error {
+	err = s.view(func(tx *bolt.Tx) error {
 		size := 0
 		c := tx.Bucket(bucketDead).Cursor()
 		for key, value := c.Seek(from); key != nil; key, value = c.Next() {

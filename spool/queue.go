@@ -158,7 +158,7 @@ func (q *Queue) PeekAfter(last *Delivery, limit, maxBytes int) ([]Delivery, erro
 	}
 	batch := make([]Delivery, 0, min(int64(limit), state.Queued))
 	size := 0
-	err := q.spool.db.View(func(tx *bolt.Tx) error {
+	err := q.spool.view(func(tx *bolt.Tx) error {
 		bucket := tx.Bucket(bucketQueues).Bucket([]byte(q.action))
 		if bucket == nil {
 			return fmt.Errorf("the queue is missing")

@@ -75,14 +75,20 @@ var (
 
 // A Spool is an open spool file. Its methods may be called by any goroutine.
 type Spool struct {
-	db      *bolt.DB
 	path    string
 	reserve reserve
+	limits  limits
+	at      func(step string) // of a compaction; nil but in tests
 
 	// write is held through each changing transaction: bbolt has one writer
 	// anyway, and what is in memory must change in the same order.
 	write   sync.Mutex
-	buffers buffers // guarded by write
+	buffers buffers       // guarded by write
+	changed chan struct{} // receives a value when a transaction has changed something
+
+	// db changes with both write and swap held, so that either is enough to use it.
+	db   *bolt.DB
+	swap sync.RWMutex
 
 	mu     sync.Mutex // guards what follows, and every Queue's fields
 	queues map[string]*Queue
@@ -183,7 +189,11 @@ func open(path string) (s *Spool, err error) {
 	if !info.Mode().IsRegular() || info.Size() == 0 {
 		return nil, corrupt("an empty file, or no file at all")
 	}
-	db, err := bolt.Open(path, 0o600, &bolt.Options{Timeout: 200 * time.Millisecond, FreelistType: bolt.FreelistMapType})
+	// Where it is a link, a compaction makes the new file beside what it links to.
+	if path, err = filepath.EvalSymlinks(path); err != nil {
+		return nil, err
+	}
+	db, err := openLocked(path)
 	var system syscall.Errno
 	switch {
 	case errors.Is(err, bolterrors.ErrTimeout):
@@ -193,7 +203,10 @@ func open(path string) (s *Spool, err error) {
 	case err != nil:
 		return nil, corrupt(err)
 	}
-	s = &Spool{db: db, path: path, queues: make(map[string]*Queue), freed: make(chan struct{})}
+	s = &Spool{
+		db: db, path: path, limits: defaultLimits, changed: make(chan struct{}, 1),
+		queues: make(map[string]*Queue), freed: make(chan struct{}),
+	}
 	s.reserve.path = filepath.Join(filepath.Dir(path), reserveFile)
 	err = s.load()
 	if err != nil {
@@ -205,13 +218,48 @@ func open(path string) (s *Spool, err error) {
 	case err != nil:
 		return nil, corrupt(err)
 	}
+	s.removeLeftovers()
 	return s, nil
+}
+
+// openLocked opens the file of that name, and holds its lock. The lock is the
+// file's, not the name's: who has waited for it while a compaction put a new file in
+// place has that of the old one, which nobody else will ever see.
+func openLocked(path string) (*bolt.DB, error) {
+	for {
+		var file *os.File
+		db, err := bolt.Open(path, 0o600, &bolt.Options{
+			Timeout:      200 * time.Millisecond,
+			FreelistType: bolt.FreelistMapType,
+			OpenFile: func(name string, flag int, mode fs.FileMode) (_ *os.File, err error) {
+				file, err = os.OpenFile(name, flag&^os.O_CREATE, mode)
+				return file, err
+			},
+		})
+		if err != nil {
+			return nil, err
+		}
+		have, err := file.Stat()
+		if err != nil {
+			return nil, errors.Join(err, db.Close())
+		}
+		named, err := os.Stat(path)
+		if err != nil {
+			return nil, errors.Join(err, db.Close())
+		}
+		if os.SameFile(have, named) {
+			return db, nil
+		}
+		if err := db.Close(); err != nil {
+			return nil, err
+		}
+	}
 }
 
 // load checks the version and reads the state of every queue. The blocks stay
 // where they are.
 func (s *Spool) load() error {
-	return s.db.View(func(tx *bolt.Tx) error {
+	return s.view(func(tx *bolt.Tx) error {
 		if have, need := s.fileSize(), tx.Size(); have < need {
 			return fmt.Errorf("it has %d bytes of %d", have, need)
 		}
@@ -251,6 +299,14 @@ func (s *Spool) Close() error {
 	return nil
 }
 
+// view is one transaction that only reads. What it is given by bbolt must not be
+// kept beyond it.
+func (s *Spool) view(read func(tx *bolt.Tx) error) error {
+	s.swap.RLock()
+	defer s.swap.RUnlock()
+	return s.db.View(read)
+}
+
 // update is one changing transaction. change returns what is to be done in
 // memory once it is durable; that runs with s.mu held.
 func (s *Spool) update(op string, change func(tx *bolt.Tx) (then func(), err error)) error {
@@ -266,6 +322,10 @@ func (s *Spool) update(op string, change func(tx *bolt.Tx) (then func(), err err
 		return fmt.Errorf("%s in spool %s: %w", op, s.path, err)
 	}
 	failpoint.Hit(op, "committed")
+	select {
+	case s.changed <- struct{}{}:
+	default:
+	}
 	if then != nil {
 		s.mu.Lock()
 		defer s.mu.Unlock()
@@ -277,7 +337,7 @@ func (s *Spool) update(op string, change func(tx *bolt.Tx) (then func(), err err
 // Position returns where the reading of a source is to go on: a cursor,
 // journal.Head, or "" if the source was never read.
 func (s *Spool) Position(source string) (position string, err error) {
-	err = s.db.View(func(tx *bolt.Tx) error {
+	err = s.view(func(tx *bolt.Tx) error {
 		position = string(tx.Bucket(bucketPositions).Get([]byte(source)))
 		return nil
 	})

@@ -146,8 +146,8 @@ func TestInvocationsAreRemembered(t *testing.T) {
 	}
 }
 
-// TestAgainstModel does random things to a spool, with crashes, and to a simple
-// model of it, and compares.
+// TestAgainstModel does random things to a spool, with reopenings and compactions, and
+// to a simple model of it, and compares.
 func TestAgainstModel(t *testing.T) {
 	actions := []string{"a", "b", "c"}
 	for seed := range uint64(20) {
@@ -156,9 +156,13 @@ func TestAgainstModel(t *testing.T) {
 		model := make(map[string][]string)
 		dead, next := 0, 0
 		for range 300 {
-			switch r.IntN(10) {
+			switch r.IntN(11) {
 			case 0:
 				s = reopen(t, s)
+			case 10:
+				if err := s.compact(); err != nil {
+					t.Fatal(err)
+				}
 			case 1, 2, 3:
 				var entries []Routed
 				for range 1 + r.IntN(5) {

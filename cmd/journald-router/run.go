@@ -144,6 +144,7 @@ func (p *process) serve(ctx context.Context) error {
 		wg.Go(func() { p.monitor(ctx, listener) })
 	}
 	wg.Go(func() { p.control(ctx) })
+	wg.Go(func() { p.spool.Maintain(ctx, p.log) })
 	stopping := context.AfterFunc(ctx, func() { notify(p.log, "STOPPING=1") })
 	defer stopping()
 	return p.router.Run(ctx)

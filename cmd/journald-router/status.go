@@ -66,6 +66,7 @@ func statusText(out io.Writer, s *router.Snapshot) error {
 		line("running since", "%s", stamp(s.Started))
 	}
 	line("journal", "%s", read(s))
+	line("spool", "%d bytes, of which %d are in use", s.SpoolBytes, s.SpoolLiveBytes)
 	if !s.Started.IsZero() {
 		line("matched", "%s, %s", count(int(s.EntriesMatched), "entry"), count(int(s.DeliveriesAppended), "delivery"))
 	}
