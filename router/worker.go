@@ -186,7 +186,7 @@ func (w *worker) wait(until pause) (more bool, err error) {
 	if until.appended {
 		appended = w.queue.Ready()
 	}
-	if until.appended && w.flying == 0 && until.time == 0 {
+	if w.unreported > 0 && until == (pause{appended: true}) && w.flying == 0 {
 		w.reportLetters()
 	}
 	if until.appended && w.router.Once {
