@@ -37,7 +37,7 @@ run: build
 	scripts/demo
 
 .PHONY: test
-test: test-go test-container
+test: test-go test-torture test-container
 
 # Everything but the container, with the race detector.
 .PHONY: test-go
@@ -50,6 +50,24 @@ test-go: go
 test-container: build
 	scripts/test-container
 
+# The program is killed at random moments and at every step, and the power is cut
+# under its spool. It prints what was delivered, duplicated and lost, and its seed.
+KILLS ?= 1000
+ROUNDS ?= 20
+CUTS ?= 3000
+SEED ?= 0
+TORTURE := -tags=torture -count=1 -v -timeout=2h
+.PHONY: torture
+torture: go
+	scripts/install-deps $(TEST_DEPS) strace
+	$(GO) test $(TORTURE) $(EXEC) ./test/torture -kills=$(KILLS) -rounds=$(ROUNDS) -seed=$(SEED)
+	$(GO) test $(TORTURE) $(EXEC) -run=PowerCut ./spool -cuts=$(CUTS) -seed=$(SEED)
+
+# The same in two minutes.
+.PHONY: test-torture
+test-torture:
+	$(MAKE) torture KILLS=200 ROUNDS=2 CUTS=200
+
 .PHONY: lint
 lint:
 	scripts/install-deps $(BUILD_DEPS) shellcheck
@@ -58,6 +76,7 @@ lint:
 	$(GO) vet ./...
 	$(GO) vet -tags=container ./test/container
 	$(GO) vet -tags=failpoints ./internal/failpoint
+	$(GO) vet -tags=torture ./test/torture ./spool
 	$(GO) tool staticcheck ./...
 	shellcheck $$(git ls-files scripts .ci)
 
