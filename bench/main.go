@@ -54,6 +54,8 @@ var rows = []row{
 	{"the same, and all fields of the unit's entries", (*bench).pinnedWhole},
 	{"the whole program, run --once, 1 % matching, file action", (*bench).wholeProgram},
 	{"every entry matches, all fields, file action", (*bench).everything},
+	{"every entry delivered to three file actions", (*bench).thrice},
+	{"a destination that is down, every entry queued", (*bench).down},
 	{"journalctl -o json piped into Python", (*bench).python},
 	{"rsyslog, imjournal, the same filter into a file", (*bench).rsyslog},
 	{"idle", (*bench).idle},
