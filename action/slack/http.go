@@ -27,7 +27,7 @@ func (s sender) Do(req *http.Request) (*http.Response, error) {
 		return nil, fmt.Errorf("%s %w", req.URL.Host, err)
 	}
 	if !json.Valid(body) {
-		return nil, fmt.Errorf("%s answered %d, but not with Slack's JSON (does api_url lead to Slack?)", req.URL.Host, resp.StatusCode)
+		return nil, fmt.Errorf("%s answered %d, but not with Slack's JSON, or only a part of it (does api_url lead to Slack?)", req.URL.Host, resp.StatusCode)
 	}
 	resp.Body = io.NopCloser(bytes.NewReader(body))
 	return resp, nil

@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -66,6 +67,8 @@ type program struct {
 	t      *testing.T
 	dir    string
 	config string
+	env    []string // beside the test's own
+	within []string // a command that the daemon is run by, if any
 	cmd    *exec.Cmd
 	log    lockedBuffer
 
@@ -130,8 +133,9 @@ func (p *program) configure(text string) {
 
 func (p *program) start() {
 	p.t.Helper()
-	p.cmd = exec.Command(binary, "run", "--config", p.config)
-	p.cmd.Env = append(os.Environ(), "STATE_DIRECTORY="+filepath.Join(p.dir, "state"))
+	command := append(slices.Clone(p.within), binary, "run", "--config", p.config)
+	p.cmd = exec.Command(command[0], command[1:]...)
+	p.cmd.Env = append(append(os.Environ(), "STATE_DIRECTORY="+filepath.Join(p.dir, "state")), p.env...)
 	p.cmd.Stderr = &p.log
 	if err := p.cmd.Start(); err != nil {
 		p.t.Fatal(err)
@@ -214,22 +218,30 @@ type hook struct {
 
 func newHook(t *testing.T) *hook {
 	h := new(hook)
-	h.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		body, err := io.ReadAll(r.Body)
-		if err != nil {
-			return
-		}
-		if h.down.Load() {
-			http.Error(w, "down", http.StatusServiceUnavailable)
-			return
-		}
-		h.mu.Lock()
-		defer h.mu.Unlock()
-		h.bodies = append(h.bodies, string(body))
-		h.keys = append(h.keys, r.Header.Get("Idempotency-Key"))
-	}))
+	h.Server = httptest.NewServer(h)
 	t.Cleanup(h.Close)
 	return h
+}
+
+func (h *hook) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if h.down.Load() {
+		io.Copy(io.Discard, r.Body)
+		http.Error(w, "down", http.StatusServiceUnavailable)
+		return
+	}
+	h.accept(r)
+}
+
+// accept takes the message in.
+func (h *hook) accept(r *http.Request) {
+	body, err := io.ReadAll(r.Body)
+	if err != nil {
+		return
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.bodies = append(h.bodies, string(body))
+	h.keys = append(h.keys, r.Header.Get("Idempotency-Key"))
 }
 
 func (h *hook) received() []string {
