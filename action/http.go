@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"sync"
 	"time"
 )
 
@@ -24,16 +25,55 @@ const (
 
 // NewHTTPClient makes the client for one action: proxies as the environment
 // says (HTTPS_PROXY, HTTP_PROXY, NO_PROXY), connections that are kept for
-// half a minute, and no redirects: what a user wrote is where it goes.
+// half a minute but not after a failure, and no redirects: what a user wrote is
+// where it goes.
 func NewHTTPClient() *http.Client {
 	t := http.DefaultTransport.(*http.Transport).Clone()
 	t.IdleConnTimeout = 30 * time.Second
 	t.MaxResponseHeaderBytes = 64 << 10
 	return &http.Client{
-		Transport:     t,
+		Transport:     &transport{current: t},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 }
+
+// transport begins anew after a failure. A connection that was kept leads to where
+// the name led once, and that may be what fails: a host that is gone answers
+// nothing, and over HTTP/2 a request without an answer does not end its
+// connection; one that was taken out of service may answer 503 for ever.
+type transport struct {
+	mu      sync.Mutex
+	current *http.Transport
+}
+
+func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
+	used := t.get()
+	resp, err := used.RoundTrip(req)
+	if err != nil || resp.StatusCode >= 500 {
+		t.renew(used)
+	}
+	return resp, err
+}
+
+func (t *transport) get() *http.Transport {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.current
+}
+
+// renew lets the next request use a new connection. Those of requests that are
+// under way are closed after them.
+func (t *transport) renew(used *http.Transport) {
+	t.mu.Lock()
+	if t.current == used {
+		t.current = used.Clone()
+	}
+	t.mu.Unlock()
+	used.CloseIdleConnections()
+}
+
+// CloseIdleConnections is what the method of http.Client calls.
+func (t *transport) CloseIdleConnections() { t.get().CloseIdleConnections() }
 
 // SendHTTP sends a request and returns the reply with the beginning of its body:
 // no more than 4 MiB of it, and what comes within 5 seconds, so that no

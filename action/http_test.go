@@ -3,6 +3,7 @@ package action_test
 import (
 	"bufio"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -10,6 +11,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -77,8 +79,8 @@ func TestSendHTTPTrickle(t *testing.T) {
 			}
 		}()
 		client := action.NewHTTPClient()
-		client.Transport.(*http.Transport).Proxy = nil
-		client.Transport.(*http.Transport).DialContext = func(context.Context, string, string) (net.Conn, error) { return near, nil }
+		action.TransportOf(client).Proxy = nil
+		action.TransportOf(client).DialContext = func(context.Context, string, string) (net.Conn, error) { return near, nil }
 		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://trickle.example/", nil)
 		if err != nil {
 			t.Fatal(err)
@@ -128,5 +130,73 @@ func TestSendHTTPErrors(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestConnectionIsGivenUpAfterAFailure: the name leads to another address after the
+// first failure at the old one, whose connection was kept.
+func TestConnectionIsGivenUpAfterAFailure(t *testing.T) {
+	hangs := func(_ http.ResponseWriter, r *http.Request) {
+		io.Copy(io.Discard, r.Body)
+		<-r.Context().Done()
+	}
+	fails := func(w http.ResponseWriter, r *http.Request) {
+		http.Error(w, "moved away", http.StatusServiceUnavailable)
+	}
+	for name, failure := range map[string]http.HandlerFunc{"hangs": hangs, "answers 503": fails} {
+		for _, proto := range []string{"HTTP/1.1", "HTTP/2.0"} {
+			t.Run(name+" over "+proto, func(t *testing.T) {
+				var broken atomic.Bool
+				serve := func(name string) *httptest.Server {
+					s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+						if r.Proto != proto {
+							t.Errorf("the request came by %s", r.Proto)
+						}
+						if name == "old" && broken.Load() {
+							failure(w, r)
+							return
+						}
+						io.WriteString(w, name)
+					}))
+					s.EnableHTTP2 = proto == "HTTP/2.0"
+					s.StartTLS()
+					t.Cleanup(s.Close)
+					return s
+				}
+				before, after := serve("old"), serve("new")
+				address := before.Listener.Addr().String()
+				client := action.NewHTTPClient()
+				defer client.CloseIdleConnections()
+				transport := action.TransportOf(client)
+				transport.TLSClientConfig = &tls.Config{InsecureSkipVerify: true}
+				transport.DialContext = func(ctx context.Context, network, _ string) (net.Conn, error) {
+					return new(net.Dialer).DialContext(ctx, network, address)
+				}
+				send := func(limit time.Duration) (string, error) {
+					ctx, cancel := context.WithTimeout(t.Context(), limit)
+					defer cancel()
+					req, err := http.NewRequestWithContext(ctx, http.MethodPost, "https://hook.test/", strings.NewReader("hello"))
+					if err != nil {
+						t.Fatal(err)
+					}
+					resp, body, err := action.SendHTTP(client, req)
+					if err == nil {
+						err = action.CheckStatus(resp, "")
+					}
+					return string(body), err
+				}
+				if who, err := send(time.Minute); who != "old" || err != nil {
+					t.Fatalf("%q, %v", who, err)
+				}
+				broken.Store(true)
+				if _, err := send(100 * time.Millisecond); err == nil {
+					t.Fatal("the old address did not fail")
+				}
+				address = after.Listener.Addr().String()
+				if who, err := send(10 * time.Second); who != "new" || err != nil {
+					t.Errorf("after the failure: %q, %v; want the new address", who, err)
+				}
+			})
+		}
 	}
 }
