@@ -60,36 +60,38 @@ const (
 )
 
 // hostiles has a row for each way to treat a client badly.
-var hostiles = []*hostile{
-	{name: "never-answers", behave: never, outcome: temporary, timeout: "500ms", says: "no answer within the time limit"},
-	{name: "slow-headers", behave: slowHeaders, outcome: temporary, timeout: "500ms", says: "no answer within the time limit"},
-	{name: "slow-body", behave: slowBody, outcome: accepted, timeout: "2s"},
-	{
-		name: "closes-in-request", behave: closesInRequest, outcome: temporary, says: "connection reset by peer|broken pipe|EOF",
-		text: `{{ .Text }}{{ printf "%1000000s" "" }}`, // more than the network holds for a reader that is late
-	},
-	{name: "closes-before-reply", behave: raw(""), outcome: temporary, says: "EOF"},
-	{name: "closes-in-headers", behave: raw("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n"), outcome: temporary, says: "unexpected EOF"},
-	{name: "closes-in-body", behave: closesInBody, outcome: accepted},
-	{name: "large-reply", behave: largeReply(http.StatusOK), outcome: accepted},
-	{name: "large-error", behave: largeReply(http.StatusBadGateway), outcome: temporary, says: "answered 502 Bad Gateway: x{200}…$"},
-	{name: "endless-reply", behave: endlessReply, outcome: accepted},
-	{name: "endless-headers", behave: raw("HTTP/1.1 200 OK\r\n", "X-More: and more\r\n"), outcome: temporary, says: "headers exceeded 65536 bytes"},
-	{name: "endless-continue", behave: raw("", "HTTP/1.1 103 Early Hints\r\n\r\n"), outcome: temporary, says: "1xx|headers exceeded 65536 bytes"},
-	{name: "another-protocol", behave: raw("SSH-2.0-OpenSSH_9.2\r\n"), outcome: temporary, says: `malformed HTTP response "SSH-2.0-OpenSSH_9.2"`},
-	{name: "redirects-for-ever", behave: redirects, outcome: permanent, says: `answered 307 Temporary Redirect \(redirects are not followed: put the final address into the configuration\)`},
+func hostiles() []*hostile {
+	return []*hostile{
+		{name: "never-answers", behave: never, outcome: temporary, timeout: "500ms", says: "no answer within the time limit"},
+		{name: "slow-headers", behave: slowHeaders, outcome: temporary, timeout: "500ms", says: "no answer within the time limit"},
+		{name: "slow-body", behave: slowBody, outcome: accepted, timeout: "2s"},
+		{
+			name: "closes-in-request", behave: closesInRequest, outcome: temporary, says: "connection reset by peer|broken pipe|EOF",
+			text: `{{ .Text }}{{ printf "%1000000s" "" }}`, // more than the network holds for a reader that is late
+		},
+		{name: "closes-before-reply", behave: raw(""), outcome: temporary, says: "EOF"},
+		{name: "closes-in-headers", behave: raw("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n"), outcome: temporary, says: "unexpected EOF"},
+		{name: "closes-in-body", behave: closesInBody, outcome: accepted},
+		{name: "large-reply", behave: largeReply(http.StatusOK), outcome: accepted},
+		{name: "large-error", behave: largeReply(http.StatusBadGateway), outcome: temporary, says: "answered 502 Bad Gateway: x{200}…$"},
+		{name: "endless-reply", behave: endlessReply, outcome: accepted},
+		{name: "endless-headers", behave: raw("HTTP/1.1 200 OK\r\n", "X-More: and more\r\n"), outcome: temporary, says: "headers exceeded 65536 bytes"},
+		{name: "endless-continue", behave: raw("", "HTTP/1.1 103 Early Hints\r\n\r\n"), outcome: temporary, says: "1xx|headers exceeded 65536 bytes"},
+		{name: "another-protocol", behave: raw("SSH-2.0-OpenSSH_9.2\r\n"), outcome: temporary, says: `malformed HTTP response "SSH-2.0-OpenSSH_9.2"`},
+		{name: "redirects-for-ever", behave: redirects, outcome: permanent, says: `answered 307 Temporary Redirect \(redirects are not followed: put the final address into the configuration\)`},
 
-	{name: "self-signed", certificate: selfSigned, outcome: temporary, says: "certificate signed by unknown authority"},
-	{name: "expired", certificate: expired, outcome: temporary, says: "certificate has expired or is not yet valid"},
-	{name: "wrong-name", certificate: wrongName, outcome: temporary, says: "certificate is valid for another.test, not localhost"},
-	{name: "no-handshake", certificate: noHandshake, outcome: temporary, timeout: "500ms", says: "no answer within the time limit"},
-	{name: "breaks-handshake", certificate: breaksHandshake, outcome: temporary, says: "tls: internal error"},
+		{name: "self-signed", certificate: selfSigned, outcome: temporary, says: "certificate signed by unknown authority"},
+		{name: "expired", certificate: expired, outcome: temporary, says: "certificate has expired or is not yet valid"},
+		{name: "wrong-name", certificate: wrongName, outcome: temporary, says: "certificate is valid for another.test, not localhost"},
+		{name: "no-handshake", certificate: noHandshake, outcome: temporary, timeout: "500ms", says: "no answer within the time limit"},
+		{name: "breaks-handshake", certificate: breaksHandshake, outcome: temporary, says: "tls: internal error"},
 
-	{name: "slack-never-answers", slack: true, behave: never, outcome: temporary, timeout: "500ms", says: "no answer within the time limit"},
-	{name: "slack-slow-body", slack: true, behave: slowBody, outcome: temporary, timeout: "500ms", says: "not with Slack's JSON, or only a part of it"},
-	{name: "slack-closes-in-body", slack: true, behave: closesInBody, outcome: temporary, says: "not with Slack's JSON, or only a part of it"},
-	{name: "slack-endless-reply", slack: true, behave: endlessReply, outcome: temporary, says: "not with Slack's JSON, or only a part of it"},
-	{name: "slack-redirects", slack: true, behave: redirects, outcome: permanent, says: "redirects are not followed"},
+		{name: "slack-never-answers", slack: true, behave: never, outcome: temporary, timeout: "500ms", says: "no answer within the time limit"},
+		{name: "slack-slow-body", slack: true, behave: slowBody, outcome: temporary, timeout: "500ms", says: "not with Slack's JSON, or only a part of it"},
+		{name: "slack-closes-in-body", slack: true, behave: closesInBody, outcome: temporary, says: "not with Slack's JSON, or only a part of it"},
+		{name: "slack-endless-reply", slack: true, behave: endlessReply, outcome: temporary, says: "not with Slack's JSON, or only a part of it"},
+		{name: "slack-redirects", slack: true, behave: redirects, outcome: permanent, says: "redirects are not followed"},
+	}
 }
 
 // TestHostileDestinations: destinations that misbehave in every way at once, and
@@ -100,8 +102,9 @@ func TestHostileDestinations(t *testing.T) {
 	t.Parallel() // mostly waiting for time limits
 	j := journaltest.Start(t, journaltest.Options{})
 	ca := newAuthority(t)
+	all := hostiles()
 	var actions, names strings.Builder
-	for _, h := range hostiles {
+	for _, h := range all {
 		h.start(t, ca)
 		actions.WriteString(h.config())
 		fmt.Fprintf(&names, ", %s", h.name)
@@ -123,7 +126,7 @@ rules:
 	}
 
 	waitFor(t, "what is well", func() bool { return len(well.received()) == lines })
-	for _, h := range hostiles {
+	for _, h := range all {
 		if got := h.received(); h.outcome != accepted && len(got) > 0 {
 			t.Errorf("%s has accepted %q", h.name, got)
 		}
@@ -131,9 +134,9 @@ rules:
 	var now router.Snapshot
 	waitFor(t, "what becomes of all others", func() bool {
 		now = p.status()
-		return !slices.ContainsFunc(hostiles, func(h *hostile) bool { return !h.settled(&now, lines) })
+		return !slices.ContainsFunc(all, func(h *hostile) bool { return !h.settled(&now, lines) })
 	})
-	p.checkHostiles(&now)
+	p.checkHostiles(all)
 	for _, path := range []string{"/healthz", "/readyz"} {
 		if status, body := p.get(path); status != http.StatusOK {
 			t.Errorf("%s: %d %s", path, status, body)
@@ -143,18 +146,18 @@ rules:
 		t.Errorf("the program took %d KiB, more than %d", peak, most)
 	}
 
-	for _, h := range hostiles {
+	for _, h := range all {
 		h.healed.Store(true)
 	}
 	p.run("dead", "retry", "--all")
-	for _, h := range hostiles {
+	for _, h := range all {
 		waitFor(t, h.name, func() bool { return len(h.received()) >= lines })
 	}
 	waitFor(t, "nothing to be left", func() bool {
 		now = p.status()
 		return !slices.ContainsFunc(now.Actions, func(a router.ActionSnapshot) bool { return a.Queued > 0 || a.Failures > 0 })
 	})
-	for _, h := range hostiles {
+	for _, h := range all {
 		got := numbersOf(h.received())
 		if h.timeout != "" {
 			got = slices.Compact(got) // a slow machine may take longer than that to answer
@@ -170,7 +173,7 @@ rules:
 }
 
 // checkHostiles looks at what an operator is shown.
-func (p *program) checkHostiles(now *router.Snapshot) {
+func (p *program) checkHostiles(all []*hostile) {
 	p.t.Helper()
 	text, letters, asJSON := p.run("status"), p.run("dead", "list"), p.run("status", "--output", "json")
 	_, metrics := p.get("/metrics")
@@ -179,7 +182,7 @@ func (p *program) checkHostiles(now *router.Snapshot) {
 			p.t.Errorf("a secret is in the %s", where)
 		}
 	}
-	for _, h := range hostiles {
+	for _, h := range all {
 		host := h.server.Listener.Addr().String()
 		_, port, _ := net.SplitHostPort(host)
 		where := "localhost:" + port
