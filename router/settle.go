@@ -35,7 +35,8 @@ func (w *worker) giveUpBacklog(cause string, wait time.Duration) error {
 }
 
 // settle stores what became of a call, and tells of it. While the disk is full it tries
-// again: the destination has the messages, and must not be sent them twice.
+// again: the destination has the messages, and must not be sent them twice. That a
+// reload stops the worker does not end it; the worker that follows waits.
 func (w *worker) settle(c call) {
 	for failures := 1; ; failures++ {
 		w.step.begin("settling deliveries of action "+w.Name, readLimit)
@@ -53,7 +54,7 @@ func (w *worker) settle(c call) {
 		again := diskRetry.backoff(failures)
 		w.log.Error("what was delivered could not be noted; it will be tried again", "err", err, "wait", again)
 		w.step.wait()
-		if !sleep(w.ctx, again) {
+		if !sleep(w.life, again) {
 			return
 		}
 	}

@@ -23,7 +23,8 @@ type worker struct {
 	queue  *spool.Queue
 	log    *slog.Logger
 	step   *step
-	ctx    context.Context // done when the worker is to stop
+	life   context.Context // done when the router is to stop
+	ctx    context.Context // done when the worker is to stop, as for a reload too
 	stop   context.CancelFunc
 	ended  chan struct{}
 	limit  int           // of messages in one batch
@@ -50,6 +51,7 @@ func (r *Router) newWorker(ctx context.Context, a Action) *worker {
 		ended: make(chan struct{}), calls: make(chan call, a.Concurrency),
 		limit: 1, time: action.DefaultTimeout,
 		hurry: r.Once, // who says "once" says "now"
+		life:  ctx,
 	}
 	w.ctx, w.stop = context.WithCancel(ctx)
 	if b, ok := a.Destination.(action.Batcher); ok {
