@@ -21,7 +21,9 @@ import (
 	"github.com/journald-router/journald-router/control"
 	"github.com/journald-router/journald-router/journal"
 	"github.com/journald-router/journald-router/journal/journaltest"
+	"github.com/journald-router/journald-router/spool"
 	"github.com/rogpeppe/go-internal/testscript"
+	bolt "go.etcd.io/bbolt"
 )
 
 func TestMain(m *testing.M) {
@@ -50,6 +52,7 @@ type world struct {
 //	contains FILE TEXT             waits until the file holds the text
 //	says TEXT                      the same for the file log: the daemon's standard error
 //	signal NAME                    sends HUP, TERM or KILL to the program in the background
+//	layout VERSION                 makes the spool one of that layout
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir:   "testdata/script",
@@ -65,6 +68,7 @@ func TestScripts(t *testing.T) {
 			"contains": cmdContains,
 			"says":     cmdSays,
 			"signal":   cmdSignal,
+			"layout":   cmdLayout,
 		},
 	})
 }
@@ -196,6 +200,13 @@ func cmdSignal(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Fatalf("%d programs are in the background, want 1", len(cmds))
 	}
 	ts.Check(cmds[0].Process.Signal(signals[args[0]]))
+}
+
+func cmdLayout(ts *testscript.TestScript, neg bool, args []string) {
+	db, err := bolt.Open(filepath.Join(ts.Getenv("STATE_DIRECTORY"), spool.File), 0o600, nil)
+	ts.Check(err)
+	err = db.Update(func(tx *bolt.Tx) error { return tx.Bucket([]byte("meta")).Put([]byte("version"), []byte(args[0])) })
+	ts.Check(errors.Join(err, db.Close()))
 }
 
 func waitFor(ts *testscript.TestScript, what string, done func() bool) {
