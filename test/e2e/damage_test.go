@@ -56,9 +56,9 @@ func overwrite(t *testing.T, path string, at int64, b ...byte) {
 func TestDamagedJournal(t *testing.T) {
 	j := journaltest.Start(t, journaltest.Options{})
 	hook := newHook(t)
-	p := newProgram(t, j, "")
-	p.configure(fmt.Sprintf("journal: {namespace: %s, start: beginning}\nactions: {hook: {webhook: {url: %q}, text: \"{{.Text}}\"}}\n"+
-		"rules: [{name: all, prefix: 'WANT: ', actions: hook}]\n", j.Namespace(), hook.URL))
+	p := newProgramOn(t, fmt.Sprintf("namespace: %s, start: beginning", j.Namespace()), "")
+	p.configure(fmt.Sprintf("actions: {hook: {webhook: {url: %q}, text: \"{{.Text}}\"}}\n"+
+		"rules: [{name: all, prefix: 'WANT: ', actions: hook}]\n", hook.URL))
 	var want []string
 	for i := range 30 {
 		message := fmt.Sprintf("WANT: %02d", i)

@@ -128,7 +128,7 @@ rules:
 	waitFor(t, "what is well", func() bool { return len(well.received()) == lines })
 	for _, h := range all {
 		if got := h.received(); h.outcome != accepted && len(got) > 0 {
-			t.Errorf("%s has accepted %q", h.name, got)
+			t.Errorf("%s has accepted %v", h.name, numbersOf(got))
 		}
 	}
 	var now router.Snapshot

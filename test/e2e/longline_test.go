@@ -20,14 +20,13 @@ func TestLongLine(t *testing.T) {
 	p := newProgram(t, j, "")
 	out := filepath.Join(p.dir, "out")
 	p.configure(fmt.Sprintf(`
-journal: {namespace: %s}
 actions:
   out:
     file: {path: %s}
     text: "{{ .Text }}"
 rules:
   - {name: long, prefix: "X: ", actions: [out]}
-`, j.Namespace(), out))
+`, out))
 	lines := func() []string {
 		data, err := os.ReadFile(out)
 		if err != nil && !os.IsNotExist(err) {

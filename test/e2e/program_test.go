@@ -64,13 +64,14 @@ func waitFor(t *testing.T, what string, done func() bool) {
 
 // program is a daemon that is started again and again on one configuration.
 type program struct {
-	t      *testing.T
-	dir    string
-	config string
-	env    []string // beside the test's own
-	within []string // a command that the daemon is run by, if any
-	cmd    *exec.Cmd
-	log    lockedBuffer
+	t       *testing.T
+	dir     string
+	config  string
+	journal string   // the section of that name
+	env     []string // beside the test's own
+	within  []string // a command that the daemon is run by, if any
+	cmd     *exec.Cmd
+	log     lockedBuffer
 
 	crashes int // by SIGBUS, after which waitFor has started it again
 }
@@ -91,7 +92,7 @@ func newProgramOn(t *testing.T, journal, config string) *program {
 	p := &program{t: t, dir: t.TempDir()}
 	p.config = filepath.Join(p.dir, "config.yaml")
 	if journal != "" {
-		config = "journal: {" + journal + "}\n" + config
+		p.journal = "journal: {" + journal + "}\n"
 	}
 	p.configure(config)
 	t.Cleanup(func() {
@@ -126,7 +127,7 @@ func (p *program) waitFor(what string, done func() bool) {
 
 func (p *program) configure(text string) {
 	p.t.Helper()
-	if err := os.WriteFile(p.config, []byte(text), 0o600); err != nil {
+	if err := os.WriteFile(p.config, []byte(p.journal+text), 0o600); err != nil {
 		p.t.Fatal(err)
 	}
 }
@@ -177,17 +178,35 @@ func (p *program) stop() time.Duration {
 	return time.Since(start)
 }
 
-// run executes another command of the program to its end.
+// run executes another command of the program to its end, which must be a good one.
 func (p *program) run(args ...string) (stdout string) {
 	p.t.Helper()
+	stdout, stderr, err := p.try(args...)
+	if err != nil {
+		p.t.Fatalf("%s: %v\n%s", args, err, stderr)
+	}
+	return stdout
+}
+
+// try executes another command of the program, which may fail.
+func (p *program) try(args ...string) (stdout, stderr string, err error) {
 	cmd := exec.Command(binary, append(args, "--config", p.config)...)
 	cmd.Env = append(os.Environ(), "STATE_DIRECTORY="+filepath.Join(p.dir, "state"))
 	var out, errs bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &errs
-	if err := cmd.Run(); err != nil {
-		p.t.Fatalf("%s: %v\n%s", args, err, &errs)
+	err = cmd.Run()
+	return out.String(), errs.String(), err
+}
+
+// reload gives the running program another configuration, and waits until it holds.
+func (p *program) reload(text string) {
+	p.t.Helper()
+	p.configure(text)
+	before := p.says("msg=reloaded")
+	if err := p.cmd.Process.Signal(syscall.SIGHUP); err != nil {
+		p.t.Fatal(err)
 	}
-	return out.String()
+	waitFor(p.t, "the reload", func() bool { return p.says("msg=reloaded") > before })
 }
 
 type lockedBuffer struct {
