@@ -113,7 +113,7 @@ func TestBacklogIsNoProbe(t *testing.T) {
 				probes = append(probes, p)
 				return errors.New("down")
 			}}
-			well := new(destination)
+			well := &destination{batch: queued}
 			r := newRig(t, newMemory("X: 0"), d, well)
 			r.routes.Actions[0].Concurrency = concurrency
 			r.start()
