@@ -111,6 +111,7 @@ func (m *moved) start(t *testing.T, ca *authority) {
 			t.Fatal(err)
 		}
 		s := httptest.NewUnstartedServer(handler)
+		s.Config.ErrorLog = quiet
 		s.Listener.Close()
 		s.Listener = l
 		if m.tls {

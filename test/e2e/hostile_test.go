@@ -66,7 +66,7 @@ func hostiles() []*hostile {
 		{name: "slow-headers", behave: slowHeaders, outcome: temporary, timeout: "500ms", says: "no answer within the time limit"},
 		{name: "slow-body", behave: slowBody, outcome: accepted, timeout: "2s"},
 		{
-			name: "closes-in-request", behave: closesInRequest, outcome: temporary, says: "connection reset by peer|broken pipe|EOF",
+			name: "closes-in-request", behave: closesInRequest, outcome: temporary, says: "connection reset by peer|broken pipe|EOF|use of closed network connection",
 			text: `{{ .Text }}{{ printf "%1000000s" "" }}`, // more than the network holds for a reader that is late
 		},
 		{name: "closes-before-reply", behave: raw(""), outcome: temporary, says: "EOF"},
@@ -221,12 +221,15 @@ func (h *hostile) settled(now *router.Snapshot, lines int) bool {
 	}
 }
 
+// quiet is for servers whose handshakes are meant to fail.
+var quiet = log.New(io.Discard, "", 0)
+
 func (h *hostile) start(t *testing.T, ca *authority) {
 	t.Helper()
 	h.ca, h.over = ca, t.Context().Done()
 	h.fake = slacktest.New()
 	h.server = httptest.NewUnstartedServer(h)
-	h.server.Config.ErrorLog = log.New(io.Discard, "", 0) // of the handshakes that fail
+	h.server.Config.ErrorLog = quiet
 	if h.certificate == nil {
 		h.server.Start()
 	} else {
