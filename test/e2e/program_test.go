@@ -226,10 +226,11 @@ func (l *lockedBuffer) String() string {
 	return l.b.String()
 }
 
-// hook is a webhook's server that accepts everything, unless it is down.
+// hook is a webhook's server that accepts everything, unless it is down or refuses.
 type hook struct {
 	*httptest.Server
 	down   atomic.Bool
+	refuse atomic.Bool
 	mu     sync.Mutex
 	bodies []string
 	keys   []string
@@ -243,12 +244,16 @@ func newHook(t *testing.T) *hook {
 }
 
 func (h *hook) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if h.down.Load() {
+	switch {
+	case h.down.Load():
 		io.Copy(io.Discard, r.Body)
 		http.Error(w, "down", http.StatusServiceUnavailable)
-		return
+	case h.refuse.Load():
+		io.Copy(io.Discard, r.Body)
+		http.Error(w, "refused", http.StatusBadRequest)
+	default:
+		h.accept(r)
 	}
-	h.accept(r)
 }
 
 // accept takes the message in.
