@@ -54,10 +54,19 @@ type Filter struct {
 	// IDs are ids, or beginnings of ids; any of them may hold.
 	IDs          []string
 	Action, Rule string
+	// Since and Until choose by the time of burial: Since or later, and before
+	// Until.
+	Since, Until time.Time
+	// Cause is a part of the cause, in upper or lower case.
+	Cause string
 }
 
+// match tells whether all but the time of burial holds.
 func (f Filter) match(l *Letter) bool {
 	if f.Action != "" && f.Action != l.Action || f.Rule != "" && f.Rule != l.Rule {
+		return false
+	}
+	if f.Cause != "" && !strings.Contains(strings.ToLower(l.Cause), strings.ToLower(f.Cause)) {
 		return false
 	}
 	if len(f.IDs) == 0 {
@@ -89,6 +98,9 @@ var ErrNoLetter = errors.New("no such dead letter")
 func (s *Spool) Letters(f Filter) iter.Seq2[Letter, error] {
 	return func(yield func(Letter, error) bool) {
 		var next []byte
+		if !f.Since.IsZero() {
+			next = timeKey(f.Since)
+		}
 		for {
 			letters, after, err := s.someLetters(f, next)
 			if err != nil {
@@ -117,6 +129,9 @@ func (s *Spool) someLetters(f Filter, from []byte) (letters []Letter, next []byt
 		size := 0
 		c := tx.Bucket(bucketDead).Cursor()
 		for key, value := c.Seek(from); key != nil; key, value = c.Next() {
+			if !f.Until.IsZero() && bytes.Compare(key, timeKey(f.Until)) >= 0 {
+				return nil
+			}
 			if len(letters) >= limitLetters || size >= limitBytes {
 				next = bytes.Clone(key)
 				return nil
@@ -135,118 +150,13 @@ func (s *Spool) someLetters(f Filter, from []byte) (letters []Letter, next []byt
 	return letters, next, err
 }
 
-// checkIDs refuses ids that no letter has, and beginnings that several have.
-func (s *Spool) checkIDs(f Filter) error {
-	if len(f.IDs) == 0 {
-		return nil
-	}
-	for _, id := range f.IDs {
-		if err := CheckID(id); err != nil {
-			return err
-		}
-	}
-	found := make(map[string]string)
-	for l, err := range s.Letters(f) {
-		if err != nil {
-			return err
-		}
-		for _, id := range f.IDs {
-			if !begins(l.ID, id) {
-				continue
-			}
-			if other, ok := found[id]; ok && other != l.ID {
-				return fmt.Errorf("dead letter %s: more than one id begins with that; give more of it", id)
-			}
-			found[id] = l.ID
-		}
-	}
-	var errs []error
-	for _, id := range f.IDs {
-		if _, ok := found[id]; !ok {
-			errs = append(errs, fmt.Errorf("dead letter %s: %w", id, ErrNoLetter))
-		}
-	}
-	return errors.Join(errs...)
-}
-
-// RetryLetters puts the chosen letters back at the end of their actions' queues,
-// with their ids and without their attempts, and returns how many. Letters of
-// actions that are not known stay, and are counted by action. Nothing is done if
-// an id is unknown or ambiguous.
-func (s *Spool) RetryLetters(f Filter, known func(action string) bool) (n int, kept map[string]int, err error) {
-	kept = make(map[string]int)
-	choose := func(l *Letter) bool {
-		if known(l.Action) {
-			return true
-		}
-		kept[l.Action]++
-		return false
-	}
-	n, err = s.takeLetters("retry dead letters", f, choose, func(tx *bolt.Tx, letters []Letter) (func(), error) {
-		var entries []Routed
-		for _, l := range letters {
-			entries = append(entries, Routed{l.Record, []Target{{l.Action, l.Rule, l.Value, l.Strip, l.Captures}}})
-		}
-		return s.enqueue(tx, entries, time.Now())
-	})
-	return n, kept, err
-}
-
-// DropLetters deletes the chosen letters for good, and returns how many. Nothing
-// is done if an id is unknown or ambiguous.
-func (s *Spool) DropLetters(f Filter) (n int, err error) {
-	all := func(*Letter) bool { return true }
-	return s.takeLetters("drop dead letters", f, all, func(*bolt.Tx, []Letter) (func(), error) { return nil, nil })
-}
-
-// takeLetters removes the letters that are chosen now, some at a time; what is
-// done with them is in the transaction that removes them.
-func (s *Spool) takeLetters(op string, f Filter, choose func(*Letter) bool, do func(*bolt.Tx, []Letter) (func(), error)) (n int, err error) {
-	if err := s.checkIDs(f); err != nil {
-		return 0, err
-	}
-	// The keys first: what is buried meanwhile is left for the next time.
-	var keys [][]byte
-	for l, err := range s.Letters(f) {
-		if err != nil {
-			return 0, err
-		}
-		if choose(&l) {
-			keys = append(keys, letterKey(l))
-		}
-	}
-	for some := range slices.Chunk(keys, 200) {
-		taken := 0
-		err := s.update(op, func(tx *bolt.Tx) (func(), error) {
-			dead := tx.Bucket(bucketDead)
-			var letters []Letter
-			for _, key := range some {
-				value := bytes.Clone(dead.Get(key))
-				if value == nil {
-					continue // another command was faster
-				}
-				l, err := decodeLetter(key, value)
-				if err != nil {
-					return nil, err
-				}
-				if err := dead.Delete(key); err != nil {
-					return nil, err
-				}
-				letters = append(letters, l)
-			}
-			taken = len(letters)
-			return do(tx, letters)
-		})
-		if err != nil {
-			return n, err
-		}
-		n += taken
-	}
-	return n, nil
+// timeKey is not behind the key of any letter that is buried at the time or later.
+func timeKey(t time.Time) []byte {
+	return binary.BigEndian.AppendUint64(nil, uint64(max(0, t.UnixMicro())))
 }
 
 func letterKey(l Letter) []byte {
-	key := binary.BigEndian.AppendUint64(nil, uint64(l.BuriedAt.UnixMicro()))
+	key := timeKey(l.BuriedAt)
 	id, err := hex.DecodeString(l.ID)
 	if err != nil {
 		id = []byte(l.ID)
@@ -254,7 +164,7 @@ func letterKey(l Letter) []byte {
 	return append(key, id...)
 }
 
-func putLetter(tx *bolt.Tx, l Letter) error {
+func encodeLetter(l Letter) []byte {
 	b := binary.AppendUvarint(nil, uint64(l.QueuedAt.UnixMicro()))
 	b = binary.AppendUvarint(b, uint64(l.Attempts))
 	for _, s := range [...]string{l.Action, l.Rule, l.Cause, l.Sent} {
@@ -264,8 +174,7 @@ func putLetter(tx *bolt.Tx, l Letter) error {
 	b = binary.AppendUvarint(b, uint64(l.Strip))
 	b = appendCaptures(b, l.Captures)
 	b = binary.AppendUvarint(b, uint64(len(l.Record.Packed())))
-	b = append(b, l.Record.Packed()...)
-	return tx.Bucket(bucketDead).Put(letterKey(l), b)
+	return append(b, l.Record.Packed()...)
 }
 
 // decodeLetter keeps value.

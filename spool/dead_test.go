@@ -23,6 +23,23 @@ func buried(t *testing.T) *Spool {
 	return s
 }
 
+// bury puts letters into the spool as they are.
+func bury(t *testing.T, s *Spool, all ...Letter) {
+	t.Helper()
+	err := s.update("bury", func(tx *bolt.Tx) (func(), error) {
+		dead := s.lettersIn(tx)
+		for _, l := range all {
+			if err := dead.bury(l); err != nil {
+				return nil, err
+			}
+		}
+		return dead.close()
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
 func id(n int) string {
 	return DeliveryID(fmt.Sprint("c", n), "rule", []string{"a", "b"}[(n+1)%2])
 }
@@ -149,9 +166,7 @@ func TestUnknownAndAmbiguousIDsChangeNothing(t *testing.T) {
 	}
 	// Two ids that begin alike.
 	twin := Letter{Delivery: Delivery{ID: id(1)[:8] + strings.Repeat("0", 24), Action: "a", Record: entry(5).Record}, BuriedAt: time.Now()}
-	if err := s.db.Update(func(tx *bolt.Tx) error { return putLetter(tx, twin) }); err != nil {
-		t.Fatal(err)
-	}
+	bury(t, s, twin)
 	if _, _, err := s.RetryLetters(Filter{IDs: []string{id(1)[:8]}}, func(string) bool { return true }); err == nil || !strings.Contains(err.Error(), "more than one") {
 		t.Errorf("an ambiguous id: %v", err)
 	}
@@ -165,14 +180,39 @@ func TestUnknownAndAmbiguousIDsChangeNothing(t *testing.T) {
 func TestLetterFromTheFuture(t *testing.T) {
 	s := buried(t)
 	d := Delivery{ID: strings.Repeat("f", 32), Action: "a", Record: entry(5).Record}
-	err := s.db.Update(func(tx *bolt.Tx) error {
-		return putLetter(tx, Letter{Delivery: d, BuriedAt: time.Now().Add(24 * time.Hour)})
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
+	bury(t, s, Letter{Delivery: d, BuriedAt: time.Now().Add(24 * time.Hour)})
 	if n, _, err := s.RetryLetters(Filter{IDs: []string{"ffff"}}, func(string) bool { return true }); n != 1 || err != nil {
 		t.Errorf("RetryLetters = %d, %v", n, err)
+	}
+}
+
+// TestBuriedMeanwhile: what comes while letters are taken out is left, also where
+// some are from the future.
+func TestBuriedMeanwhile(t *testing.T) {
+	s := openSpool(t, t.TempDir())
+	defer s.Close()
+	letter := func(n int, at time.Time) Letter {
+		return Letter{Delivery: Delivery{ID: fmt.Sprintf("%032d", n), Action: "a", Strip: 3, Record: entry(n).Record}, BuriedAt: at}
+	}
+	all := []Letter{letter(0, time.Now().Add(time.Hour))}
+	const n = 501
+	for i := 1; i < n; i++ {
+		all = append(all, letter(i, time.Now()))
+	}
+	bury(t, s, all...)
+	asked, buried := 0, []string(nil)
+	got, _, err := s.RetryLetters(Filter{}, func(string) bool {
+		if asked++; asked%100 == 0 {
+			bury(t, s, letter(n+asked, time.Now()))
+			buried = append(buried, fmt.Sprint("message ", n+asked))
+		}
+		return asked <= 2*n // else it would not end
+	})
+	if got != n || err != nil {
+		t.Errorf("RetryLetters = %d, %v; want %d", got, err, n)
+	}
+	if diff := cmp.Diff(buried, letters(t, s, Filter{})); diff != "" {
+		t.Errorf("left (-want +got):\n%s", diff)
 	}
 }
 

@@ -3,10 +3,8 @@ package spool
 import (
 	"bytes"
 	"cmp"
-	"errors"
 	"fmt"
 	"slices"
-	"syscall"
 	"time"
 
 	"github.com/journald-router/journald-router/internal/failpoint"
@@ -279,6 +277,7 @@ func (q *Queue) Settle(batch []Delivery, outcomes []Outcome, wait time.Duration)
 	settle := func(tx *bolt.Tx) (func(), error) {
 		state, now := q.snapshot(), time.Now()
 		failed, answered, cause := false, false, state.Error
+		dead := s.lettersIn(tx)
 		for i, d := range batch {
 			o := outcomes[i]
 			failed = failed || o.Fate == Retry && !o.Untried || o.Fate == GivenUp
@@ -298,9 +297,13 @@ func (q *Queue) Settle(batch []Delivery, outcomes []Outcome, wait time.Duration)
 			if !o.Untried {
 				letter.Attempts++
 			}
-			if err := putLetter(tx, letter); err != nil {
+			if err := dead.bury(letter); err != nil {
 				return nil, err
 			}
+		}
+		counted, err := dead.close()
+		if err != nil {
+			return nil, err
 		}
 		if answered {
 			state.Failures = Failures{}
@@ -316,6 +319,7 @@ func (q *Queue) Settle(batch []Delivery, outcomes []Outcome, wait time.Duration)
 			return nil, err
 		}
 		return func() {
+			counted()
 			q.state = state
 			if q.head != nil && q.head.number < state.Head.Block {
 				q.head = nil
@@ -327,13 +331,8 @@ func (q *Queue) Settle(batch []Delivery, outcomes []Outcome, wait time.Duration)
 			s.freed = make(chan struct{})
 		}, nil
 	}
-	for {
-		failpoint.Hit("settle", "begin")
-		err := s.update("settle", settle)
-		if !errors.Is(err, syscall.ENOSPC) || !s.reserve.shrink() {
-			return err
-		}
-	}
+	failpoint.Hit("settle", "begin")
+	return s.updateFreeing("settle", settle)
 }
 
 // advance moves the head over what is settled, and removes the blocks that it

@@ -10,7 +10,8 @@
 //
 // The file holds:
 //
-//	meta       version; the invocations of the program's unit
+//	meta       version; the invocations of the program's unit; how many dead letters
+//	           each action has, and how many the limit has removed (JSON)
 //	positions  source -> cursor, or journal.Head
 //	blocks     number -> bucket: the entries of one Append, each stored once,
 //	           however many queues they are in
@@ -71,6 +72,7 @@ var (
 
 	keyVersion     = []byte("version")
 	keyInvocations = []byte("invocations")
+	keyLetters     = []byte("letters")
 )
 
 // A Spool is an open spool file. Its methods may be called by any goroutine.
@@ -94,6 +96,10 @@ type Spool struct {
 	queues map[string]*Queue
 	recent recentBlocks
 	freed  chan struct{} // closed, and made anew, when a queue got smaller
+	limit  Limit
+	// letters has the counts in the file, by action. The map itself is never
+	// changed, but replaced.
+	letters map[string]LetterCount
 }
 
 // Open opens the spool in the state directory, and makes a new one where there
@@ -151,6 +157,9 @@ func create(path string) error {
 			if _, err := tx.CreateBucket(name); err != nil {
 				return err
 			}
+		}
+		if err := storeCounts(tx, map[string]LetterCount{}); err != nil {
+			return err
 		}
 		return tx.Bucket(bucketMeta).Put(keyVersion, []byte(version))
 	})
@@ -256,10 +265,10 @@ func openLocked(path string) (*bolt.DB, error) {
 	}
 }
 
-// load checks the version and reads the state of every queue. The blocks stay
-// where they are.
+// load checks the version and reads the state of every queue, and the counts of
+// the dead letters. The blocks and the letters stay where they are.
 func (s *Spool) load() error {
-	return s.view(func(tx *bolt.Tx) error {
+	err := s.view(func(tx *bolt.Tx) error {
 		if have, need := s.fileSize(), tx.Size(); have < need {
 			return fmt.Errorf("it has %d bytes of %d", have, need)
 		}
@@ -280,6 +289,10 @@ func (s *Spool) load() error {
 			return nil
 		})
 	})
+	if err != nil {
+		return err
+	}
+	return s.loadLetterCounts()
 }
 
 func (s *Spool) fileSize() int64 {
@@ -332,6 +345,17 @@ func (s *Spool) update(op string, change func(tx *bolt.Tx) (then func(), err err
 		then()
 	}
 	return nil
+}
+
+// updateFreeing is update for what makes room: on a full disk it may use what the
+// reserve has set aside.
+func (s *Spool) updateFreeing(op string, change func(tx *bolt.Tx) (then func(), err error)) error {
+	for {
+		err := s.update(op, change)
+		if !errors.Is(err, syscall.ENOSPC) || !s.reserve.shrink() {
+			return err
+		}
+	}
 }
 
 // Position returns where the reading of a source is to go on: a cursor,
