@@ -16,7 +16,7 @@ const (
 // TestBad: one mistake, one line about it.
 func TestBad(t *testing.T) {
 	const (
-		topKeys    = "known: actions, http, journal, rules, state"
+		topKeys    = "known: actions, dead_letters, http, journal, rules, state"
 		actionKeys = "known: batch, concurrency, exec, file, queue, rate, retry, slack, stdout, text, webhook"
 		names      = "letters, digits, dots, underscores and dashes, at most 64"
 		refs       = "${env:NAME}, ${file:PATH} or ${credential:NAME}; a ${ that is meant so is written $${"
@@ -37,6 +37,12 @@ func TestBad(t *testing.T) {
 		{"state:" + withOut, `config.yaml:1:7: state is empty, it wants text`},
 		{"state: here" + withOut, `config.yaml:1:8: state wants an absolute path, not "here" (begin it with /)`},
 		{"state: [/a]" + withOut, `config.yaml:1:8: state wants text, not a list`},
+		{"dead_letters: 10" + withOut, `config.yaml:1:15: dead_letters wants a map of keys, not text (known: max, max_age)`},
+		{"dead_letters: {max: 0}" + withOut, `config.yaml:1:21: max must be at least 1 (leave it out for no limit)`},
+		{"dead_letters: {max: -1, max_age: 0s}" + withOut, `config.yaml:1:21: max must be at least 1 (leave it out for no limit)
+config.yaml:1:34: max_age must be more than 0 (leave it out for no limit)`},
+		{"dead_letters: {max: 1k, max_age: long}" + withOut, `config.yaml:1:21: max wants a whole number, not "1k"
+config.yaml:1:34: max_age wants a duration, not "long" (such as 500ms, 2s, 5m, 72h or 7d)`},
 		{"journal:" + withOut, `config.yaml:1:9: journal is empty, it wants a map of keys (known: directory, include_own, max_field_bytes, namespace, start)`},
 		{"journal: end" + withOut, `config.yaml:1:10: journal wants a map of keys, not text (known: directory, include_own, max_field_bytes, namespace, start)`},
 		{"journal: {begin: end}" + withOut, `config.yaml:1:11: unknown key "begin" (known: directory, include_own, max_field_bytes, namespace, start)`},
@@ -196,7 +202,7 @@ rules:
 	want := strings.TrimSpace(`
 config.yaml:2:18: start wants a place in the journal, not "tomorrow" (end, beginning, boot, a duration back (2h, 90m, 7d), a local time (2026-01-02, 2026-01-02 15:04, 2026-01-02 15:04:05), or an RFC 3339 time (2026-01-02T15:04:05Z))
 config.yaml:2:39: directory wants an absolute path, not "x" (begin it with /)
-config.yaml:3:1: unknown key "colour" (known: actions, http, journal, rules, state)
+config.yaml:3:1: unknown key "colour" (known: actions, dead_letters, http, journal, rules, state)
 config.yaml:7:14: ${env:NOT_SET_HERE}: there is no such environment variable (set it for the service: Environment= or EnvironmentFile= in the unit)
 config.yaml:8:7: unknown key "chanel" (did you mean "channel"?)
 config.yaml:9:11: bad template: there is no .Txt, only .Captures, .Cursor, .Fields, .Host, .ID, .Message, .Priority, .Rule, .Text, .Time, .Unit

@@ -8,6 +8,7 @@ import (
 	"github.com/journald-router/journald-router/journal"
 	"github.com/journald-router/journald-router/router"
 	"github.com/journald-router/journald-router/rules"
+	"github.com/journald-router/journald-router/spool"
 )
 
 // DefaultPath is where the configuration is, unless --config says otherwise.
@@ -24,6 +25,8 @@ type Config struct {
 	State string
 	// HTTP is the address to show metrics and health on, "host:port", or empty.
 	HTTP string
+	// DeadLetters bounds how many are kept, and for how long.
+	DeadLetters spool.Limit
 	// Actions and Rules are in the order of the files.
 	Actions []router.Action
 	Rules   *rules.Set
@@ -67,7 +70,10 @@ type Options struct {
 // it. Its error is of type Errors and has everything that is wrong with them.
 func Load(path string, o Options) (*Config, error) {
 	l := &loader{sources: read(path), check: o.Check, secrets: make(map[string]bool)}
-	c := &Config{Files: l.files, Journal: l.decodeJournal(), State: l.decodeState(), HTTP: l.decodeHTTP()}
+	c := &Config{
+		Files: l.files, Journal: l.decodeJournal(), State: l.decodeState(), HTTP: l.decodeHTTP(),
+		DeadLetters: l.decodeDeadLetters(),
+	}
 	for _, s := range l.actions {
 		l.decodeAction(s)
 	}

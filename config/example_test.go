@@ -248,7 +248,7 @@ func TestKindsDecode(t *testing.T) {
 // unknownKeys has an error for each section, which lists its keys.
 func unknownKeys(t *testing.T) []string {
 	t.Helper()
-	yaml := "zzzz: 1\njournal: {zzzz: 1}\nactions:\n  a: {zzzz: 1}\n  b: {stdout: , retry: {zzzz: 1}, queue: {zzzz: 1}}\n"
+	yaml := "zzzz: 1\njournal: {zzzz: 1}\ndead_letters: {zzzz: 1}\nactions:\n  a: {zzzz: 1}\n  b: {stdout: , retry: {zzzz: 1}, queue: {zzzz: 1}}\n"
 	for i, k := range kinds {
 		if k.name != "stdout" { // it has none
 			yaml += fmt.Sprintf("  k%d: {%s: {zzzz: 1}}\n", i, k.name)
@@ -262,7 +262,7 @@ func unknownKeys(t *testing.T) []string {
 			with = append(with, strings.TrimSpace(line))
 		}
 	}
-	if want := 7 + len(kinds) - 1; len(with) != want {
+	if want := 8 + len(kinds) - 1; len(with) != want {
 		t.Fatalf("%d sections, want %d: %v", len(with), want, err)
 	}
 	return with

@@ -23,8 +23,8 @@ type sources struct {
 	public   map[string]bool // the files that every user can read
 	complete bool            // all files could be read, and are YAML
 
-	journal, state, http strict.Value
-	actions, rules       []section
+	journal, state, http, deadLetters strict.Value
+	actions, rules                    []section
 }
 
 // A section is one action or one rule, not looked into yet.
@@ -93,11 +93,12 @@ func (s *sources) readFile(path string) {
 		return // nothing but comments
 	}
 	var in struct {
-		Journal strict.Value `yaml:"journal"`
-		State   strict.Value `yaml:"state"`
-		HTTP    strict.Value `yaml:"http"`
-		Actions strict.Value `yaml:"actions"`
-		Rules   strict.Value `yaml:"rules"`
+		Journal     strict.Value `yaml:"journal"`
+		State       strict.Value `yaml:"state"`
+		HTTP        strict.Value `yaml:"http"`
+		DeadLetters strict.Value `yaml:"dead_letters"`
+		Actions     strict.Value `yaml:"actions"`
+		Rules       strict.Value `yaml:"rules"`
 	}
 	root.Decode(&in)
 	if in.Journal.Exists() {
@@ -108,6 +109,9 @@ func (s *sources) readFile(path string) {
 	}
 	if in.HTTP.Exists() {
 		s.http = in.HTTP
+	}
+	if in.DeadLetters.Exists() {
+		s.deadLetters = in.DeadLetters
 	}
 	if in.Actions.Exists() {
 		for _, e := range in.Actions.Entries("a map of names and actions") {

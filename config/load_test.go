@@ -13,6 +13,7 @@ import (
 	"github.com/journald-router/journald-router/action"
 	"github.com/journald-router/journald-router/journal"
 	"github.com/journald-router/journald-router/router"
+	"github.com/journald-router/journald-router/spool"
 )
 
 // write makes the files below a new directory and returns the path of
@@ -101,7 +102,7 @@ func TestDefaults(t *testing.T) {
 	if diff := cmp.Diff(want, a); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
-	if c.Journal != (Journal{MaxFieldBytes: 16 << 20}) || c.State != "/var/lib/journald-router" || c.HTTP != "" || len(c.Notes) > 0 {
+	if c.Journal != (Journal{MaxFieldBytes: 16 << 20}) || c.State != "/var/lib/journald-router" || c.HTTP != "" || c.DeadLetters != (spool.Limit{}) || len(c.Notes) > 0 {
 		t.Errorf("journal %+v, state %s, notes %v", c.Journal, c.State, c.Notes)
 	}
 	if diff := cmp.Diff([]string{"config.yaml"}, c.Files); diff != "" {
@@ -121,6 +122,7 @@ journal:
   max_field_bytes: 64KiB
 state: /srv/state
 http: 127.0.0.1:9323
+dead_letters: {max: 1000, max_age: 30d}
 actions:
   growth:
     slack: {token: xoxb-1, channel: "#growth", api_url: http://127.0.0.1:1/}
@@ -141,6 +143,9 @@ rules:
 	}
 	if c.HTTP != "127.0.0.1:9323" {
 		t.Errorf("http %s", c.HTTP)
+	}
+	if want := (spool.Limit{Max: 1000, MaxAge: 720 * time.Hour}); c.DeadLetters != want {
+		t.Errorf("dead_letters %+v, want %+v", c.DeadLetters, want)
 	}
 	if c.State != "/srv/state" {
 		t.Errorf("state %s", c.State)
@@ -200,6 +205,7 @@ func TestDropIns(t *testing.T) {
 		"config.yaml": `
 journal: {start: boot, namespace: a}
 state: /srv/a
+dead_letters: {max: 5}
 actions:
   out: {stdout: {}}
   log: {file: {path: /var/log/a}, text: a}
@@ -209,6 +215,7 @@ rules:
 `,
 		"config.d/10-a.yaml": `
 journal: {include_own: true}
+dead_letters: {max_age: 1d}
 actions:
   more: {file: {path: /var/log/more}}
   log: {file: {path: /var/log/b}}
@@ -227,6 +234,9 @@ rules:
 	c := mustLoad(t, files)
 	if want := (Journal{IncludeOwn: true, MaxFieldBytes: 16 << 20}); c.Journal != want {
 		t.Errorf("journal %+v, want that of the drop-in, whole", c.Journal)
+	}
+	if want := (spool.Limit{MaxAge: 24 * time.Hour}); c.DeadLetters != want {
+		t.Errorf("dead_letters %+v, want that of the drop-in, whole", c.DeadLetters)
 	}
 	if c.State != "/srv/b" {
 		t.Errorf("state %s", c.State)

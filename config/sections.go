@@ -16,6 +16,7 @@ import (
 	"github.com/journald-router/journald-router/journal"
 	"github.com/journald-router/journald-router/router"
 	"github.com/journald-router/journald-router/rules"
+	"github.com/journald-router/journald-router/spool"
 )
 
 // loader is one Load.
@@ -72,6 +73,36 @@ func (l *loader) decodeHTTP() string {
 		return ""
 	}
 	return address
+}
+
+// decodeDeadLetters returns the limit, which bounds nothing unless it is asked for.
+func (l *loader) decodeDeadLetters() spool.Limit {
+	if !l.deadLetters.Exists() {
+		return spool.Limit{}
+	}
+	var in struct {
+		Max    *int           `yaml:"max"`
+		MaxAge *time.Duration `yaml:"max_age"`
+	}
+	var limit spool.Limit
+	if !l.deadLetters.Decode(&in) {
+		return limit
+	}
+	tooLittle := func(name, least string) {
+		at, _ := l.deadLetters.Find(name)
+		at.Report("leave it out for no limit", "%s must be %s", name, least)
+	}
+	if in.Max != nil {
+		if limit.Max = *in.Max; limit.Max < 1 {
+			tooLittle("max", "at least 1")
+		}
+	}
+	if in.MaxAge != nil {
+		if limit.MaxAge = *in.MaxAge; limit.MaxAge == 0 {
+			tooLittle("max_age", "more than 0")
+		}
+	}
+	return limit
 }
 
 // namespace is what a unit's instance name may have in it, as systemd's

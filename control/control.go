@@ -5,8 +5,7 @@
 //
 // The socket speaks HTTP: GET /dead streams one JSON letter a line; POST
 // /dead/retry and /dead/drop answer with a Result, GET /status with a
-// router.Snapshot. The letters are chosen by the query's id (may be repeated),
-// action and rule. The socket belongs to the daemon's user alone: who can open
+// router.Snapshot. The letters are chosen by the query, see parseFilter. The socket belongs to the daemon's user alone: who can open
 // it could read the spool as well.
 package control
 

@@ -3,7 +3,9 @@ package control
 import (
 	"context"
 	"errors"
+	"io"
 	"net"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -34,7 +36,7 @@ func buried(t *testing.T, dir string) *spool.Spool {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := q.Settle(batch, []spool.Outcome{{Fate: spool.Rejected, Cause: "no", Text: "of " + name}}, 0); err != nil {
+		if err := q.Settle(batch, []spool.Outcome{{Fate: spool.Rejected, Cause: "no " + name, Text: "of " + name}}, 0); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -69,8 +71,8 @@ func serve(t *testing.T, dir string, letters Letters) *Remote {
 }
 
 // status is what the daemon of these tests says it does.
-func status() (router.Snapshot, error) {
-	return router.Snapshot{State: router.Waiting, EntriesMatched: 7, DeadLetters: map[string]int{"a": 1}}, nil
+func status() router.Snapshot {
+	return router.Snapshot{State: router.Waiting, EntriesMatched: 7, DeadLetters: map[string]int{"a": 1}}
 }
 
 func list(t *testing.T, l Letters, f spool.Filter) []string {
@@ -108,6 +110,22 @@ func TestLocalAndRemote(t *testing.T) {
 			if diff := cmp.Diff([]string{"of b"}, list(t, l, spool.Filter{Action: "b", Rule: "r"})); diff != "" {
 				t.Error("of b (-want +got):\n", diff)
 			}
+			soon := time.Now().Add(time.Hour)
+			for _, test := range []struct {
+				filter spool.Filter
+				want   []string
+			}{
+				{spool.Filter{Until: soon}, []string{"of a", "of b", "of gone"}},
+				{spool.Filter{Since: soon}, nil},
+				{spool.Filter{Since: soon.Add(-2 * time.Hour), Cause: "O GO"}, []string{"of gone"}},
+			} {
+				if diff := cmp.Diff(test.want, list(t, l, test.filter)); diff != "" {
+					t.Errorf("%+v (-want +got):\n%s", test.filter, diff)
+				}
+			}
+			if got, err := l.Drop(t.Context(), spool.Filter{Until: soon, Cause: "yes"}); err != nil || got.Count != 0 {
+				t.Errorf("Drop of no cause = %+v, %v", got, err)
+			}
 			if _, err := l.Drop(t.Context(), spool.Filter{IDs: []string{"beef"}}); err == nil || !strings.Contains(err.Error(), "beef") {
 				t.Errorf("dropping an unknown id: %v", err)
 			}
@@ -126,6 +144,44 @@ func TestLocalAndRemote(t *testing.T) {
 				t.Error("left (-want +got):\n", diff)
 			}
 		})
+	}
+}
+
+// TestFilterOverTheSocket: what is asked for arrives whole, and a command of
+// another release does not get more letters than it asked for.
+func TestFilterOverTheSocket(t *testing.T) {
+	at := time.Date(2026, 3, 1, 12, 0, 0, 123456789, time.UTC)
+	for _, want := range []spool.Filter{
+		{},
+		{IDs: []string{"abcd", "ef01"}, Action: "a", Rule: "r", Since: at, Until: at.Add(1), Cause: "a&b=c d"},
+	} {
+		got, err := parseFilter(query(want))
+		if diff := cmp.Diff(want, got); diff != "" || err != nil {
+			t.Errorf("%v (-want +got):\n%s", err, diff)
+		}
+	}
+	dir := t.TempDir()
+	s := buried(t, dir)
+	daemon := serve(t, dir, Local{s, func(string) bool { return true }})
+	for _, bad := range []string{"colour=red", "until=yesterday", "since="} {
+		for method, path := range map[string]string{http.MethodGet: "/dead", http.MethodPost: "/dead/drop"} {
+			req, err := http.NewRequestWithContext(t.Context(), method, "http://router"+path+"?action=a&"+bad, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			resp, err := daemon.client.Do(req)
+			if err != nil {
+				t.Fatal(err)
+			}
+			body, err := io.ReadAll(resp.Body)
+			resp.Body.Close()
+			if err != nil || !strings.Contains(string(body), `"error":"choose dead letters: `) || strings.Contains(string(body), "letter\":") {
+				t.Errorf("%s %s?%s: %s, %v", method, path, bad, body, err)
+			}
+		}
+	}
+	if n := len(list(t, daemon, spool.Filter{})); n != 3 {
+		t.Errorf("%d letters are left, want 3", n)
 	}
 }
 
@@ -155,7 +211,7 @@ func TestNoDaemon(t *testing.T) {
 func TestStatus(t *testing.T) {
 	dir := t.TempDir()
 	daemon := serve(t, dir, Local{buried(t, dir), func(string) bool { return true }})
-	want, _ := status()
+	want := status()
 	got, err := daemon.Status(t.Context())
 	if err != nil {
 		t.Fatal(err)

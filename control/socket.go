@@ -11,7 +11,6 @@ import (
 	"iter"
 	"net"
 	"net/http"
-	"net/url"
 	"os"
 	"path/filepath"
 	"syscall"
@@ -34,8 +33,8 @@ func address(dir string) (name string, release func(), err error) {
 	return filepath.Join("/proc/self/fd", fmt.Sprint(d.Fd()), Socket), func() { d.Close() }, nil
 }
 
-// Status tells what the daemon does, its dead letters counted.
-type Status func() (router.Snapshot, error)
+// Status tells what the daemon does.
+type Status func() router.Snapshot
 
 // Serve answers on the socket in the state directory until ctx is done. Who
 // calls it has the spool open, so that a socket which is there already was left
@@ -97,7 +96,12 @@ func handler(letters Letters, status Status) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /dead", func(w http.ResponseWriter, r *http.Request) {
 		out := json.NewEncoder(w)
-		for letter, err := range letters.List(r.Context(), filter(r)) {
+		f, err := parseFilter(r.URL.Query())
+		if err != nil {
+			out.Encode(reply{Error: err.Error()})
+			return
+		}
+		for letter, err := range letters.List(r.Context(), f) {
 			if err != nil {
 				out.Encode(reply{Error: err.Error()})
 				return
@@ -110,8 +114,13 @@ func handler(letters Letters, status Status) http.Handler {
 	})
 	change := func(do func(context.Context, spool.Filter) (Result, error)) http.HandlerFunc {
 		return func(w http.ResponseWriter, r *http.Request) {
-			result, err := do(r.Context(), filter(r))
-			answer := reply{Result: &result, End: true}
+			answer := reply{End: true}
+			f, err := parseFilter(r.URL.Query())
+			if err == nil {
+				var result Result
+				result, err = do(r.Context(), f)
+				answer.Result = &result
+			}
 			if err != nil {
 				answer.Error = err.Error()
 			}
@@ -121,19 +130,10 @@ func handler(letters Letters, status Status) http.Handler {
 	mux.Handle("POST /dead/retry", change(letters.Retry))
 	mux.Handle("POST /dead/drop", change(letters.Drop))
 	mux.HandleFunc("GET /status", func(w http.ResponseWriter, _ *http.Request) {
-		now, err := status()
-		answer := reply{Status: &now, End: true}
-		if err != nil {
-			answer = reply{Error: err.Error()}
-		}
-		json.NewEncoder(w).Encode(answer)
+		now := status()
+		json.NewEncoder(w).Encode(reply{Status: &now, End: true})
 	})
 	return mux
-}
-
-func filter(r *http.Request) spool.Filter {
-	q := r.URL.Query()
-	return spool.Filter{IDs: q["id"], Action: q.Get("action"), Rule: q.Get("rule")}
 }
 
 // reply is one line of an answer. The last one has End or Error: without either
@@ -177,8 +177,7 @@ func Dial(ctx context.Context, dir string) (*Remote, error) {
 // call sends one request and yields the lines of its answer.
 func (r *Remote) call(ctx context.Context, method, path string, f spool.Filter) iter.Seq2[reply, error] {
 	return func(yield func(reply, error) bool) {
-		query := url.Values{"id": f.IDs, "action": {f.Action}, "rule": {f.Rule}}
-		req, err := http.NewRequestWithContext(ctx, method, "http://router"+path+"?"+query.Encode(), nil)
+		req, err := http.NewRequestWithContext(ctx, method, "http://router"+path+"?"+query(f).Encode(), nil)
 		if err == nil {
 			var resp *http.Response
 			if resp, err = r.client.Do(req); err == nil {

@@ -99,6 +99,21 @@ var ofAction = []metric[*router.ActionSnapshot]{
 		func(a *router.ActionSnapshot) time.Time { return a.LastSuccess }, "action"),
 }
 
+// letters are the dead letters of one action, which may not be in the
+// configuration any more.
+type letters struct {
+	action  string
+	kept    int
+	removed uint64
+}
+
+var ofLetters = []metric[*letters]{
+	gauge("dead_letters", "Dead letters that there are.",
+		func(l *letters) float64 { return float64(l.kept) }, "action"),
+	counter("dead_letters_removed_total", "Dead letters that the limit has removed since the spool was made.",
+		func(l *letters) uint64 { return l.removed }, "action"),
+}
+
 var ofRule = []metric[*router.RuleSnapshot]{
 	counter("rule_hits_total", "Entries that the rule has matched.",
 		func(r *router.RuleSnapshot) uint64 { return r.Hits }, "rule"),
@@ -110,6 +125,7 @@ var ofRule = []metric[*router.RuleSnapshot]{
 func (c collector) Describe(to chan<- *prometheus.Desc) {
 	descs(to, ofRouter)
 	descs(to, ofAction)
+	descs(to, ofLetters)
 	descs(to, ofRule)
 }
 
@@ -126,9 +142,31 @@ func (c collector) Collect(to chan<- prometheus.Metric) {
 	for i := range s.Actions {
 		values(to, ofAction, &s.Actions[i], s.Actions[i].Name)
 	}
+	for _, l := range lettersOf(&s) {
+		values(to, ofLetters, &l, l.action)
+	}
 	for i := range s.Rules {
 		values(to, ofRule, &s.Rules[i], s.Rules[i].Name)
 	}
+}
+
+// lettersOf has each action that is known, and each that there are letters of.
+func lettersOf(s *router.Snapshot) []letters {
+	names := make(map[string]bool)
+	for _, a := range s.Actions {
+		names[a.Name] = true
+	}
+	for name := range s.DeadLetters {
+		names[name] = true
+	}
+	for name := range s.DeadLettersRemoved {
+		names[name] = true
+	}
+	var all []letters
+	for name := range names {
+		all = append(all, letters{name, s.DeadLetters[name], s.DeadLettersRemoved[name]})
+	}
+	return all
 }
 
 func values[T any](to chan<- prometheus.Metric, all []metric[T], of T, labels ...string) {

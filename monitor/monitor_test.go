@@ -32,6 +32,7 @@ func eventful() router.Snapshot {
 				LastSuccess: at, LastFailure: at, LastError: "s3cret", Failures: 17, NextTry: at.Add(time.Hour),
 			},
 		},
+		DeadLetters: map[string]int{"growth": 19, "gone": 20}, DeadLettersRemoved: map[string]uint64{"growth": 21, "bygone": 22},
 		Rules: []router.RuleSnapshot{{Name: "signups", Hits: 18, LastHit: at}, {Name: "unused"}},
 	}
 }

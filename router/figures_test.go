@@ -61,7 +61,8 @@ func TestSnapshotCounts(t *testing.T) {
 					FailedAttempts: 2, Buried: 1, LastSuccess: start, LastFailure: start, LastError: "no route: [secret]", Failures: 1, NextTry: next,
 				},
 			},
-			Rules: []RuleSnapshot{{Name: "r", Hits: 4, LastHit: start}},
+			Rules:       []RuleSnapshot{{Name: "r", Hits: 4, LastHit: start}},
+			DeadLetters: map[string]int{"b": 1},
 		}
 		// Entries have whole microseconds.
 		if diff := cmp.Diff(want, got, cmpopts.EquateApproxTime(time.Microsecond), cmpopts.EquateEmpty()); diff != "" {

@@ -48,6 +48,8 @@ type Options struct {
 type Routes struct {
 	Rules   *rules.Set
 	Actions []Action
+	// DeadLetters bounds how many are kept, and for how long.
+	DeadLetters spool.Limit
 }
 
 // A Router reads one journal and serves all actions.
@@ -89,10 +91,13 @@ func (r *Router) Run(ctx context.Context) error {
 	defer cancel(nil)
 	fail := func(err error) { cancel(&failure{err}) }
 	defer r.suppressed.flush()
+	letters := r.newSweeper()
+	defer letters.tell()
 	var wg sync.WaitGroup
 	crew := make(map[string]*worker)
 	staff := func(routes Routes) {
 		r.routes.Store(&routes)
+		r.Spool.SetLimit(routes.DeadLetters)
 		r.staff(ctx, fail, &wg, crew, routes)
 	}
 	staff(r.first)
@@ -101,6 +106,7 @@ func (r *Router) Run(ctx context.Context) error {
 			fail(err)
 		}
 	})
+	wg.Go(func() { letters.run(ctx) })
 	if r.Once {
 		wg.Wait()
 	}
@@ -130,7 +136,7 @@ type reload struct {
 	done chan struct{}
 }
 
-// Reload changes rules and actions. Deliveries that are under way have Grace to
+// Reload changes the routes. Deliveries that are under way have Grace to
 // end; the queues are those of the actions with the same names. It returns when
 // Run has taken the routes over: what is read from then on goes by them. The error
 // is that of ctx.

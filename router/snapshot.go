@@ -52,8 +52,10 @@ type Snapshot struct {
 	// that are not empty and have no action any more.
 	Actions []ActionSnapshot `json:"actions"`
 	Rules   []RuleSnapshot   `json:"rules"`
-	// DeadLetters is how many there are now, by action. Only `status` counts them.
-	DeadLetters map[string]int `json:"dead_letters,omitempty"`
+	// DeadLetters is how many there are now, DeadLettersRemoved how many the limit
+	// has removed since the spool was made, both by action.
+	DeadLetters        map[string]int    `json:"dead_letters,omitempty"`
+	DeadLettersRemoved map[string]uint64 `json:"dead_letters_removed,omitempty"`
 }
 
 // State is what the reader does.
@@ -194,6 +196,7 @@ func (r *Router) Snapshot() Snapshot {
 	for _, rule := range routes.Rules.Rules() {
 		s.Rules = append(s.Rules, r.figures.rule(rule.Name))
 	}
+	s.addLetters(r.Spool)
 	return s
 }
 
@@ -242,17 +245,19 @@ func SpoolSnapshot(sp *spool.Spool, source string, kinds map[string]string) (Sna
 		}
 		s.Actions = append(s.Actions, a.withQueue(q))
 	}
-	return s, s.CountDeadLetters(sp)
+	s.addLetters(sp)
+	return s, nil
 }
 
-// CountDeadLetters fills in DeadLetters. It reads all of them.
-func (s *Snapshot) CountDeadLetters(sp *spool.Spool) error {
-	s.DeadLetters = make(map[string]int)
-	for l, err := range sp.Letters(spool.Filter{}) {
-		if err != nil {
-			return err
+// addLetters fills in how many dead letters there are, and were removed.
+func (s *Snapshot) addLetters(sp *spool.Spool) {
+	s.DeadLetters, s.DeadLettersRemoved = make(map[string]int), make(map[string]uint64)
+	for action, c := range sp.LetterCounts() {
+		if c.Kept > 0 {
+			s.DeadLetters[action] = c.Kept
 		}
-		s.DeadLetters[l.Action]++
+		if c.Removed > 0 {
+			s.DeadLettersRemoved[action] = c.Removed
+		}
 	}
-	return nil
 }

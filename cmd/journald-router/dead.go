@@ -36,39 +36,6 @@ commands work beside the running daemon, and without it.`,
 	return dead
 }
 
-// selection are the flags that choose letters.
-type selection struct {
-	spool.Filter
-	all bool
-}
-
-func (s *selection) flags(cmd *cobra.Command) {
-	cmd.Flags().StringVarP(&s.Action, "action", "a", "", "only letters of the action `NAME`")
-	cmd.Flags().StringVarP(&s.Rule, "rule", "r", "", "only letters of the rule `NAME`")
-}
-
-// choose checks that ids and --all are not both given.
-func (s *selection) choose(ids []string) error {
-	s.IDs = ids
-	if s.all && (len(ids) > 0 || s.Action != "" || s.Rule != "") {
-		return usageError{errors.New("--all goes with no ID, --action or --rule")}
-	}
-	return nil
-}
-
-// none says that nothing was chosen.
-func (s *selection) none() string {
-	switch {
-	case s.Action != "" && s.Rule != "":
-		return fmt.Sprintf("no dead letter is of the action %q and the rule %q", s.Action, s.Rule)
-	case s.Action != "":
-		return fmt.Sprintf("no dead letter is of the action %q", s.Action)
-	case s.Rule != "":
-		return fmt.Sprintf("no dead letter is of the rule %q", s.Rule)
-	}
-	return "no dead letters"
-}
-
 // format is the flag --output.
 type format struct{ name string }
 
@@ -92,14 +59,17 @@ func newDeadListCommand(o *options) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "list",
 		Short: "List the dead letters, the oldest first",
-		Long: `List prints a line for each dead letter; the ids are shortened, and may be given
-so to the other commands. With --output json it prints an array with every letter
+		Long: `List prints a line for each dead letter that all given flags choose; the ids are
+shortened, and may be given so to the other commands. With --output json it prints an array with every letter
 whole, one a line: id, time, queued, rule, action, attempts, cause, text,
 captures, record.`,
 		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			asJSON, err := out.json()
 			if err != nil {
+				return err
+			}
+			if err := chosen.choose(cmd, nil); err != nil {
 				return err
 			}
 			return withLetters(cmd.Context(), o.config, cmd.OutOrStdout(), func(letters control.Letters, out io.Writer) error {
@@ -124,10 +94,16 @@ captures, record.`,
 func shortID(id string) string { return id[:min(len(id), 12)] }
 
 func listText(out io.Writer, list iter.Seq2[spool.LetterView, error]) (n int, err error) {
+	const aligned = 1000 // lines: the width of a column is that of the widest of them
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	for l, err := range list {
 		if err != nil {
-			return n, err
+			return n, errors.Join(err, w.Flush())
+		}
+		if n > 0 && n%aligned == 0 {
+			if err := w.Flush(); err != nil {
+				return n, err
+			}
 		}
 		if n++; n == 1 {
 			fmt.Fprintln(w, "ID\tTIME\tACTION\tRULE\tATTEMPTS\tCAUSE")
@@ -245,11 +221,11 @@ func newDeadRetryCommand(o *options) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "retry [ID...]",
 		Short: "Put dead letters back into their queues",
-		Long: `Retry puts the chosen dead letters, or all of them where none is chosen, back at
-the end of their actions' queues. They keep their ids. Texts are rendered anew, so
+		Long: `Retry puts the dead letters that all given IDs and flags choose, or all of them
+without any, back at the end of their actions' queues. They keep their ids. Texts are rendered anew, so
 that a mended template or action applies.`,
 		RunE: func(cmd *cobra.Command, ids []string) error {
-			if err := chosen.choose(ids); err != nil {
+			if err := chosen.choose(cmd, ids); err != nil {
 				return err
 			}
 			return withLetters(cmd.Context(), o.config, cmd.OutOrStdout(), func(letters control.Letters, out io.Writer) error {
@@ -279,13 +255,14 @@ func newDeadDropCommand(o *options) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "drop [ID...]",
 		Short: "Delete dead letters for good",
-		Long:  `Drop deletes the chosen dead letters. All of them go only with --all.`,
+		Long: `Drop deletes the dead letters that all given IDs and flags choose. All of them go
+only with --all.`,
 		RunE: func(cmd *cobra.Command, ids []string) error {
-			if err := chosen.choose(ids); err != nil {
+			if err := chosen.choose(cmd, ids); err != nil {
 				return err
 			}
-			if !chosen.all && len(ids) == 0 && chosen.Action == "" && chosen.Rule == "" {
-				return usageError{errors.New("dead drop: give IDs, --action, --rule or --all")}
+			if !chosen.all && !chosen.chosen() {
+				return usageError{errors.New("dead drop: give IDs, --action, --rule or --all, or another choice: see --help")}
 			}
 			return withLetters(cmd.Context(), o.config, cmd.OutOrStdout(), func(letters control.Letters, out io.Writer) error {
 				done, err := letters.Drop(cmd.Context(), chosen.Filter)

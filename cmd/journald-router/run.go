@@ -154,7 +154,7 @@ func (p *process) serve(ctx context.Context) error {
 func (p *process) control(ctx context.Context) {
 	letters := control.Local{Spool: p.spool, HasAction: p.hasAction}
 	for {
-		err := control.Serve(ctx, p.config.State, letters, p.status)
+		err := control.Serve(ctx, p.config.State, letters, p.router.Snapshot)
 		if err == nil {
 			return
 		}
@@ -175,12 +175,6 @@ func (p *process) monitor(ctx context.Context, l net.Listener) {
 	}
 }
 
-// status is what the command of that name shows.
-func (p *process) status() (router.Snapshot, error) {
-	s := p.router.Snapshot()
-	return s, s.CountDeadLetters(p.spool)
-}
-
 func (p *process) ready() {
 	p.log.Info("reading the journal", "config", strings.Join(p.config.Files, ","), "state", p.config.State,
 		"rules", len(p.config.Rules.Rules()), "actions", len(p.config.Actions))
@@ -199,7 +193,7 @@ func (p *process) routes(c *config.Config) router.Routes {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.actions = names
-	return router.Routes{Rules: c.Rules, Actions: c.Actions}
+	return router.Routes{Rules: c.Rules, Actions: c.Actions, DeadLetters: c.DeadLetters}
 }
 
 func (p *process) hasAction(name string) bool {

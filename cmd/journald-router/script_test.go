@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -11,6 +12,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -48,6 +50,8 @@ type world struct {
 //	until REGEX PROGRAM...         runs the program until its standard output matches
 //	answer STATUS                  what the server answers from now on; 200 at first
 //	received TEXT...               waits for that many requests, whose bodies hold the texts
+//	redelivered FILE TEXT...       the same, and their ids must be those that the letters with these
+//	                               texts have in the file, which is of dead list --output json
 //	ready                          waits until the daemon answers
 //	contains FILE TEXT             waits until the file holds the text
 //	says TEXT                      the same for the file log: the daemon's standard error
@@ -58,17 +62,18 @@ func TestScripts(t *testing.T) {
 		Dir:   "testdata/script",
 		Setup: setup,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"log":      cmdLog,
-			"journal":  cmdJournal,
-			"exits":    cmdExits,
-			"until":    cmdUntil,
-			"answer":   cmdAnswer,
-			"received": cmdReceived,
-			"ready":    cmdReady,
-			"contains": cmdContains,
-			"says":     cmdSays,
-			"signal":   cmdSignal,
-			"layout":   cmdLayout,
+			"log":         cmdLog,
+			"journal":     cmdJournal,
+			"exits":       cmdExits,
+			"until":       cmdUntil,
+			"answer":      cmdAnswer,
+			"received":    cmdReceived,
+			"redelivered": cmdRedelivered,
+			"ready":       cmdReady,
+			"contains":    cmdContains,
+			"says":        cmdSays,
+			"signal":      cmdSignal,
+			"layout":      cmdLayout,
 		},
 	})
 }
@@ -171,6 +176,18 @@ func cmdReceived(ts *testscript.TestScript, neg bool, args []string) {
 		case <-deadline:
 			ts.Fatalf("the server got %q, and then nothing; want %q", got, want)
 		}
+	}
+}
+
+func cmdRedelivered(ts *testscript.TestScript, neg bool, args []string) {
+	var letters []spool.LetterView
+	ts.Check(json.Unmarshal([]byte(ts.ReadFile(args[0])), &letters))
+	for _, text := range args[1:] {
+		i := slices.IndexFunc(letters, func(l spool.LetterView) bool { return l.Text == text })
+		if i < 0 {
+			ts.Fatalf("no letter has the text %q", text)
+		}
+		cmdReceived(ts, neg, []string{fmt.Sprintf(`"id":%q,"rule":%q,"text":%q`, letters[i].ID, letters[i].Rule, text)})
 	}
 }
 

@@ -73,6 +73,9 @@ func statusText(out io.Writer, s *router.Snapshot) error {
 	if n := letters(s); n > 0 {
 		line("dead letters", "%s: see journald-router dead list", each(s.DeadLetters))
 	}
+	if len(s.DeadLettersRemoved) > 0 {
+		line("letters removed", "%s, by the limit dead_letters", each(s.DeadLettersRemoved))
+	}
 	losses(line, s)
 	if err := w.Flush(); err != nil {
 		return err

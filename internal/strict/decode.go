@@ -65,7 +65,7 @@ func (v Value) decode(to reflect.Value) {
 		return
 	case durationType:
 		scalar(v, to.SetInt, wantsDuration, hintDuration, func(s string) (int64, bool) {
-			d, ok := parseDuration(s)
+			d, ok := ParseDuration(s)
 			return int64(d), ok
 		})
 		return

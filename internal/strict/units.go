@@ -10,9 +10,9 @@ import (
 // A Bytes is an amount of bytes: "1GiB", "512MiB", "10MB", or a plain number.
 type Bytes int64
 
-// parseDuration reads what time.ParseDuration does, and days (24 hours) and
+// ParseDuration reads what time.ParseDuration does, and days (24 hours) and
 // weeks; nothing negative.
-func parseDuration(s string) (time.Duration, bool) {
+func ParseDuration(s string) (time.Duration, bool) {
 	if s == "0" {
 		return 0, true
 	}
