@@ -26,7 +26,7 @@ type Config struct {
 	// HTTP is the address to show metrics and health on, "host:port", or empty.
 	HTTP string
 	// DeadLetters bounds how many are kept, and for how long.
-	DeadLetters spool.Limit
+	DeadLetters spool.LetterLimit
 	// Actions and Rules are in the order of the files.
 	Actions []router.Action
 	Rules   *rules.Set

@@ -102,7 +102,7 @@ func TestDefaults(t *testing.T) {
 	if diff := cmp.Diff(want, a); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
-	if c.Journal != (Journal{MaxFieldBytes: 16 << 20}) || c.State != "/var/lib/journald-router" || c.HTTP != "" || c.DeadLetters != (spool.Limit{}) || len(c.Notes) > 0 {
+	if c.Journal != (Journal{MaxFieldBytes: 16 << 20}) || c.State != "/var/lib/journald-router" || c.HTTP != "" || c.DeadLetters != (spool.LetterLimit{}) || len(c.Notes) > 0 {
 		t.Errorf("journal %+v, state %s, notes %v", c.Journal, c.State, c.Notes)
 	}
 	if diff := cmp.Diff([]string{"config.yaml"}, c.Files); diff != "" {
@@ -144,7 +144,7 @@ rules:
 	if c.HTTP != "127.0.0.1:9323" {
 		t.Errorf("http %s", c.HTTP)
 	}
-	if want := (spool.Limit{Max: 1000, MaxAge: 720 * time.Hour}); c.DeadLetters != want {
+	if want := (spool.LetterLimit{Max: 1000, MaxAge: 720 * time.Hour}); c.DeadLetters != want {
 		t.Errorf("dead_letters %+v, want %+v", c.DeadLetters, want)
 	}
 	if c.State != "/srv/state" {
@@ -235,7 +235,7 @@ rules:
 	if want := (Journal{IncludeOwn: true, MaxFieldBytes: 16 << 20}); c.Journal != want {
 		t.Errorf("journal %+v, want that of the drop-in, whole", c.Journal)
 	}
-	if want := (spool.Limit{MaxAge: 24 * time.Hour}); c.DeadLetters != want {
+	if want := (spool.LetterLimit{MaxAge: 24 * time.Hour}); c.DeadLetters != want {
 		t.Errorf("dead_letters %+v, want that of the drop-in, whole", c.DeadLetters)
 	}
 	if c.State != "/srv/b" {

@@ -76,15 +76,15 @@ func (l *loader) decodeHTTP() string {
 }
 
 // decodeDeadLetters returns the limit, which bounds nothing unless it is asked for.
-func (l *loader) decodeDeadLetters() spool.Limit {
+func (l *loader) decodeDeadLetters() spool.LetterLimit {
 	if !l.deadLetters.Exists() {
-		return spool.Limit{}
+		return spool.LetterLimit{}
 	}
 	var in struct {
 		Max    *int           `yaml:"max"`
 		MaxAge *time.Duration `yaml:"max_age"`
 	}
-	var limit spool.Limit
+	var limit spool.LetterLimit
 	if !l.deadLetters.Decode(&in) {
 		return limit
 	}

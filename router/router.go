@@ -49,7 +49,7 @@ type Routes struct {
 	Rules   *rules.Set
 	Actions []Action
 	// DeadLetters bounds how many are kept, and for how long.
-	DeadLetters spool.Limit
+	DeadLetters spool.LetterLimit
 }
 
 // A Router reads one journal and serves all actions.
@@ -97,7 +97,7 @@ func (r *Router) Run(ctx context.Context) error {
 	crew := make(map[string]*worker)
 	staff := func(routes Routes) {
 		r.routes.Store(&routes)
-		r.Spool.SetLimit(routes.DeadLetters)
+		r.Spool.SetLetterLimit(routes.DeadLetters)
 		r.staff(ctx, fail, &wg, crew, routes)
 	}
 	staff(r.first)

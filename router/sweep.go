@@ -50,7 +50,7 @@ func (s *sweeper) sweep(ctx context.Context, step *step) {
 func (s *sweeper) tell() {
 	removed := s.router.removedLetters()
 	if n := removed - s.told; n > 0 {
-		limit := s.router.Spool.Limit()
+		limit := s.router.Spool.LetterLimit()
 		s.router.Log.Warn("the oldest dead letters were removed, as the limit dead_letters demands",
 			"count", n, "max", limit.Max, "max_age", limit.MaxAge)
 	}

@@ -79,7 +79,7 @@ func TestLimitByAge(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		j := newMemory("X: 1")
 		r := newRig(t, j, refuses())
-		r.routes.DeadLetters = spool.Limit{MaxAge: 2 * time.Hour}
+		r.routes.DeadLetters = spool.LetterLimit{MaxAge: 2 * time.Hour}
 		r.start()
 		r.wantLetters("1")
 		time.Sleep(time.Hour)

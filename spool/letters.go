@@ -15,7 +15,7 @@ import (
 type LetterCount struct {
 	// Kept is how many there are.
 	Kept int `json:"kept,omitempty"`
-	// Removed is how many the Limit has removed since the spool was made.
+	// Removed is how many the LetterLimit has removed since the spool was made.
 	Removed uint64 `json:"removed,omitempty"`
 }
 
@@ -91,7 +91,7 @@ func (ls *deadLetters) loadCounts() (err error) {
 func (ls *deadLetters) close() (then func(), err error) {
 	if ls.buried > 0 {
 		// More go than come: a limit that was made smaller is reached at last.
-		if _, err := ls.remove(ls.spool.Limit(), ls.buried+removedAtOnce); err != nil {
+		if _, err := ls.remove(ls.spool.LetterLimit(), ls.buried+removedAtOnce); err != nil {
 			return nil, err
 		}
 	}

@@ -56,7 +56,7 @@ func (g *graves) bury(d Delivery, at time.Time) {
 	slices.SortFunc(g.all, func(a, b grave) int { return strings.Compare(a.key, b.key) })
 }
 
-func (g *graves) enforce(l Limit, now time.Time) {
+func (g *graves) enforce(l LetterLimit, now time.Time) {
 	before := len(g.all)
 	if l.Max > 0 {
 		g.all = g.all[max(0, len(g.all)-l.Max):]
@@ -102,7 +102,7 @@ func lettersAgainstModel(t *testing.T, seed uint64) {
 	s := openSpool(t, t.TempDir())
 	defer func() { s.Close() }()
 	var model graves
-	var limit Limit
+	var limit LetterLimit
 	filter := func() Filter {
 		f := Filter{Action: append(actions, "")[r.IntN(4)]}
 		if r.IntN(2) == 0 {
@@ -118,14 +118,14 @@ func lettersAgainstModel(t *testing.T, seed uint64) {
 		switch r.IntN(13) {
 		case 0:
 			s = reopen(t, s)
-			s.SetLimit(limit)
+			s.SetLetterLimit(limit)
 		case 12:
 			if err := s.compact(); err != nil {
 				t.Fatal(err)
 			}
 		case 1:
-			limit = Limit{Max: r.IntN(3) * r.IntN(40), MaxAge: time.Duration(r.IntN(3)*r.IntN(200)) * time.Second}
-			s.SetLimit(limit)
+			limit = LetterLimit{Max: r.IntN(3) * r.IntN(40), MaxAge: time.Duration(r.IntN(3)*r.IntN(200)) * time.Second}
+			s.SetLetterLimit(limit)
 		case 2:
 			n, err := s.RemoveLetters()
 			before := model.removed
@@ -269,6 +269,42 @@ func TestDropOnAFullDisk(t *testing.T) {
 	}
 }
 
+// TestDroppedLettersMakeRoom: letters have filled the disk, and used up the
+// reserve. When they are dropped, the room is within the file, and can be used.
+func TestDroppedLettersMakeRoom(t *testing.T) {
+	s := openSpool(t, smallDisk(t, 12))
+	defer s.Close()
+	q := s.Queue("a")
+	big := func(n int) Routed {
+		e := entry(n, "a")
+		e.Record = journal.NewRecord(e.Record.Cursor(), time.Now(), 0, journal.Field{Name: "MESSAGE", Value: make([]byte, 10_000)})
+		return e
+	}
+	fill := func(each func()) (n int) {
+		for ; ; n++ {
+			err := s.Append("journal", "c", []Routed{big(n)})
+			if errors.Is(err, syscall.ENOSPC) {
+				return n
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			each()
+		}
+	}
+	letters := fill(func() { settle(t, q, peek(t, q, 1), Rejected) })
+	if n, err := s.DropLetters(Filter{}); n != letters || err != nil {
+		t.Fatalf("DropLetters = %d, %v; want %d", n, err, letters)
+	}
+	again := fill(func() {})
+	if again < letters/4 {
+		t.Errorf("%d letters fitted, and then %d deliveries", letters, again)
+	}
+	for range again {
+		settle(t, q, peek(t, q, 1), Accepted)
+	}
+}
+
 // TestCountsOnAFullDisk: that the counts cannot be stored keeps no spool from
 // being opened.
 func TestCountsOnAFullDisk(t *testing.T) {
@@ -337,7 +373,7 @@ func TestLimitBitesAtBurial(t *testing.T) {
 		all = append(all, Letter{Delivery: d, BuriedAt: time.Now().Add(time.Duration(i-n) * time.Second)})
 	}
 	bury(t, s, all...)
-	s.SetLimit(Limit{Max: 10})
+	s.SetLetterLimit(LetterLimit{Max: 10})
 	appendEntries(t, s, "c", entry(n, "b"))
 	settle(t, s.Queue("b"), peek(t, s.Queue("b"), 1), Rejected)
 	if got, removed := counted(s); got["a"] != n-removedAtOnce-1 || got["b"] != 1 || removed != removedAtOnce+1 {
@@ -379,7 +415,7 @@ func TestDamagedLetterDoesNotBlock(t *testing.T) {
 	}
 	s = reopen(t, s)
 	defer s.Close()
-	s.SetLimit(Limit{MaxAge: time.Hour})
+	s.SetLetterLimit(LetterLimit{MaxAge: time.Hour})
 	if n, err := s.RemoveLetters(); n != 1 || err != nil {
 		t.Errorf("RemoveLetters = %d, %v", n, err)
 	}
@@ -401,8 +437,8 @@ func TestNothingIsWrittenWithinTheLimit(t *testing.T) {
 		return id
 	}
 	before := last()
-	for _, l := range []Limit{{}, {Max: 4, MaxAge: time.Hour}} {
-		s.SetLimit(l)
+	for _, l := range []LetterLimit{{}, {Max: 4, MaxAge: time.Hour}} {
+		s.SetLetterLimit(l)
 		if n, err := s.RemoveLetters(); n != 0 || err != nil {
 			t.Errorf("%+v: RemoveLetters = %d, %v", l, n, err)
 		}

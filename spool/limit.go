@@ -7,10 +7,10 @@ import (
 	bolt "go.etcd.io/bbolt"
 )
 
-// A Limit bounds the dead letters of all actions together. What is zero sets no
+// A LetterLimit bounds the dead letters of all actions together. What is zero sets no
 // bound. The oldest go first; how old one is goes by the clock of its burial, even
 // if that was wrong.
-type Limit struct {
+type LetterLimit struct {
 	// Max is how many letters are kept.
 	Max int
 	// MaxAge is how long a letter is kept.
@@ -21,16 +21,16 @@ type Limit struct {
 // are buried in it.
 const removedAtOnce = 500
 
-// SetLimit sets the limit for what is buried from now on. What exceeds it already,
+// SetLetterLimit sets the limit for what is buried from now on. What exceeds it already,
 // or gets too old, is left to RemoveLetters.
-func (s *Spool) SetLimit(l Limit) {
+func (s *Spool) SetLetterLimit(l LetterLimit) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.limit = l
 }
 
-// Limit returns what SetLimit has set.
-func (s *Spool) Limit() Limit {
+// LetterLimit returns what SetLetterLimit has set.
+func (s *Spool) LetterLimit() LetterLimit {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.limit
@@ -39,7 +39,7 @@ func (s *Spool) Limit() Limit {
 // RemoveLetters removes some of the letters that exceed the limit, and returns how
 // many: none when none is left that does. Letters within the limit are not read.
 func (s *Spool) RemoveLetters() (n int, err error) {
-	limit := s.Limit()
+	limit := s.LetterLimit()
 	if exceeded, err := s.exceeds(limit); !exceeded || err != nil {
 		return 0, err
 	}
@@ -58,7 +58,7 @@ func (s *Spool) RemoveLetters() (n int, err error) {
 
 // exceeds tells whether there is anything to remove. A transaction that changes
 // nothing would still write to the disk.
-func (s *Spool) exceeds(limit Limit) (yes bool, err error) {
+func (s *Spool) exceeds(limit LetterLimit) (yes bool, err error) {
 	if limit.Max > 0 && total(s.LetterCounts()) > limit.Max {
 		return true, nil
 	}
@@ -74,8 +74,8 @@ func (s *Spool) exceeds(limit Limit) (yes bool, err error) {
 }
 
 // remove deletes the oldest letters that exceed the limit, at most so many.
-func (ls *deadLetters) remove(limit Limit, most int) (n int, err error) {
-	if limit == (Limit{}) {
+func (ls *deadLetters) remove(limit LetterLimit, most int) (n int, err error) {
+	if limit == (LetterLimit{}) {
 		return 0, nil
 	}
 	if ls.counts == nil {
@@ -110,7 +110,7 @@ func (ls *deadLetters) remove(limit Limit, most int) (n int, err error) {
 	return len(gone), nil
 }
 
-func (l Limit) tooOld(key []byte) bool {
+func (l LetterLimit) tooOld(key []byte) bool {
 	return l.MaxAge > 0 && bytes.Compare(key, timeKey(time.Now().Add(-l.MaxAge))) < 0
 }
 

@@ -96,7 +96,7 @@ type Spool struct {
 	queues map[string]*Queue
 	recent recentBlocks
 	freed  chan struct{} // closed, and made anew, when a queue got smaller
-	limit  Limit
+	limit  LetterLimit
 	// letters has the counts in the file, by action. The map itself is never
 	// changed, but replaced.
 	letters map[string]LetterCount
