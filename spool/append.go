@@ -33,7 +33,7 @@ type Target struct {
 // deliveries out: see reserve.
 func (s *Spool) Append(source, position string, entries []Routed) error {
 	failpoint.Hit("append", "begin")
-	if err := s.reserve.hold(); err != nil {
+	if err := s.reserve.hold(); err != nil && !s.hasRoom(entries) {
 		return fmt.Errorf("append to spool %s: %w", s.path, err)
 	}
 	return s.update("append", func(tx *bolt.Tx) (func(), error) {

@@ -92,7 +92,16 @@ type Size struct{ File, Live int64 }
 
 // Size costs some system calls, however much there is in the spool.
 func (s *Spool) Size() Size {
-	var used, free int64
+	used, free := s.pages()
+	if used == 0 {
+		return Size{}
+	}
+	return Size{File: max(used, s.fileSize()), Live: max(0, used-free)}
+}
+
+// pages is how many bytes of the file are used, and how many of these are free
+// again. Both are zero if that cannot be known.
+func (s *Spool) pages() (used, free int64) {
 	err := s.view(func(tx *bolt.Tx) error {
 		stats := tx.DB().Stats()
 		used = tx.Size()
@@ -100,9 +109,9 @@ func (s *Spool) Size() Size {
 		return nil
 	})
 	if err != nil {
-		return Size{}
+		return 0, 0
 	}
-	return Size{File: max(used, s.fileSize()), Live: max(0, used-free)}
+	return used, free
 }
 
 func (l limits) sparse(s Size) bool {

@@ -64,6 +64,18 @@ func (r *reserve) hold() error {
 	return nil
 }
 
+// hasRoom tells whether the file itself has room for the entries, and for taking
+// them out. So it is where much was taken out of a spool that has used up the reserve:
+// bbolt does not give the room back to the disk, and the reserve cannot have it.
+func (s *Spool) hasRoom(entries []Routed) bool {
+	need := int64(reserveBytes)
+	for _, e := range entries {
+		need += int64(len(e.Record.Packed()))
+	}
+	_, free := s.pages()
+	return free >= need
+}
+
 // shrink gives up a part of the space, and tells whether there was any.
 func (r *reserve) shrink() bool {
 	r.mu.Lock()
