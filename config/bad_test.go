@@ -124,6 +124,10 @@ config.yaml:1:34: max_age wants a duration, not "long" (such as 500ms, 2s, 5m, 7
 		{"actions: {a: {stdout: , queue: {max_bytes: lots}}}" + withRules, `config.yaml:1:44: max_bytes wants a size, not "lots" (such as 1GiB, 512MiB or 10MB)`},
 		{"actions: {a: {stdout: , queue: {max_bytes: 10}}}" + withRules, `config.yaml:1:44: max_bytes must be at least 1MiB`},
 		{"actions: {a: {stdout: , queue: {max: 1GiB}}}" + withRules, `config.yaml:1:33: unknown key "max" (did you mean "max_bytes"?)`},
+		{"actions: {a: {stdout: , queue: {when_full: drop_olddest}}}" + withRules, `config.yaml:1:44: when_full wants what a full queue does, not "drop_olddest" (did you mean "drop_oldest"?)`},
+		{"actions: {a: {stdout: , queue: {when_full: wait}}}" + withRules, `config.yaml:1:44: when_full wants what a full queue does, not "wait" (known: block, drop_newest, drop_oldest)`},
+		{"actions: {a: {stdout: , queue: {when_full: [block]}}}" + withRules, `config.yaml:1:44: when_full wants text, not a list`},
+		{"actions: {a: {stdout: , queue: {when_full: }}}" + withRules, `config.yaml:1:44: when_full is empty, it wants text`},
 		// Rules, and what is between them and the actions.
 		{"actions: {a: {stdout: }}\nrules:\n", "config.yaml:2:7: rules is empty, it wants a list of rules"},
 		{"actions: {a: {stdout: }}\nrules: {name: r}\n", "config.yaml:2:8: rules wants a list of rules, not a map"},

@@ -98,7 +98,7 @@ func TestDefaults(t *testing.T) {
 		t.Error("a text from nowhere")
 	}
 	a.Destination, a.Redact, a.RuleText = nil, nil, nil
-	want := router.Action{Name: "out", Kind: "stdout", Retry: router.Retry{Min: time.Second, Max: 5 * time.Minute, GiveUpAfter: 72 * time.Hour}, Concurrency: 1, MaxBytes: 1 << 30}
+	want := router.Action{Name: "out", Kind: "stdout", Retry: router.Retry{Min: time.Second, Max: 5 * time.Minute, GiveUpAfter: 72 * time.Hour}, Concurrency: 1, MaxBytes: 1 << 30, WhenFull: spool.Block}
 	if diff := cmp.Diff(want, a); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
@@ -128,9 +128,9 @@ actions:
     slack: {token: xoxb-1, channel: "#growth", api_url: http://127.0.0.1:1/}
     text: "{{ .Rule }}: {{ .Text }}"
     retry: {min: 2s, max: 10s, give_up_after: 7d}
-    queue: {max_bytes: 64MiB}
+    queue: {max_bytes: 64MiB, when_full: drop_oldest}
   hook: {webhook: {url: "http://127.0.0.1:1/", headers: {Authorization: Bearer x}}, retry: {max: 500ms}}
-  log: {file: {path: /var/log/x}, retry: {min: 1h}}
+  log: {file: {path: /var/log/x}, retry: {min: 1h}, queue: {when_full: drop_newest}}
   out: {stdout: {}}
   run: {exec: {command: [/bin/true]}}
 rules:
@@ -161,8 +161,13 @@ rules:
 	if want := (router.Retry{Min: 2 * time.Second, Max: 10 * time.Second, GiveUpAfter: 168 * time.Hour}); growth.Retry != want {
 		t.Errorf("retry %+v", growth.Retry)
 	}
-	if growth.MaxBytes != 64<<20 {
-		t.Errorf("max_bytes %d", growth.MaxBytes)
+	for name, want := range map[string]spool.Bound{
+		"growth": {MaxBytes: 64 << 20, WhenFull: spool.DropOldest}, "log": {MaxBytes: 1 << 30, WhenFull: spool.DropNewest},
+		"run": {MaxBytes: 1 << 30, WhenFull: spool.Block},
+	} {
+		if a := find(t, c, name); a.MaxBytes != want.MaxBytes || a.WhenFull != want.WhenFull {
+			t.Errorf("the queue of %s: %d, %s; want %v", name, a.MaxBytes, a.WhenFull, want)
+		}
 	}
 	// Of retry's two bounds, the default gives way.
 	if r := find(t, c, "hook").Retry; r.Min != 500*time.Millisecond || r.Max != 500*time.Millisecond {

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -183,7 +184,7 @@ func (l *loader) decodeAction(s section) {
 	ok := s.value.DecodeWith(&common, others)
 	b.text = common.Text
 	b.Retry = l.decodeRetry(common.Retry)
-	b.MaxBytes = l.decodeQueue(common.Queue)
+	b.MaxBytes, b.WhenFull = l.decodeQueue(common.Queue)
 	switch {
 	case len(chosen) == 0 && ok:
 		s.value.Report("add one of "+kindNames(), "action %s does not say of what kind it is", strict.Quote(s.name))
@@ -286,18 +287,31 @@ func (l *loader) decodeRetry(v strict.Value) router.Retry {
 	return r
 }
 
-func (l *loader) decodeQueue(v strict.Value) int64 {
+func (l *loader) decodeQueue(v strict.Value) (maxBytes int64, when spool.WhenFull) {
 	if !v.Exists() {
-		return router.DefaultQueueBytes
+		return router.DefaultQueueBytes, router.DefaultWhenFull
 	}
 	const least = 1 << 20
 	var in struct {
 		MaxBytes strict.Bytes `yaml:"max_bytes"`
+		WhenFull strict.Value `yaml:"when_full"`
 	}
 	in.MaxBytes = router.DefaultQueueBytes
 	if v.Decode(&in) && in.MaxBytes < least {
 		at, _ := v.Find("max_bytes")
 		at.Report("", "max_bytes must be at least 1MiB")
 	}
-	return int64(in.MaxBytes)
+	return int64(in.MaxBytes), decodeWhenFull(in.WhenFull)
+}
+
+func decodeWhenFull(v strict.Value) spool.WhenFull {
+	if !v.Exists() {
+		return router.DefaultWhenFull
+	}
+	known := []string{string(spool.Block), string(spool.DropOldest), string(spool.DropNewest)}
+	text, ok := v.Text()
+	if ok && !slices.Contains(known, text) {
+		v.Report(strict.DidYouMean(text, known), "when_full wants what a full queue does, not %s", strict.Quote(text))
+	}
+	return spool.WhenFull(text)
 }

@@ -28,7 +28,7 @@ func buried(t *testing.T, dir string) *spool.Spool {
 	t.Cleanup(func() { s.Close() })
 	for _, name := range []string{"a", "b", "gone"} {
 		r := journal.NewRecord("c-"+name, time.Now(), 0, journal.Field{Name: "MESSAGE", Value: []byte("of " + name)})
-		if err := s.Append("journal", "c", []spool.Routed{{Record: r, To: []spool.Target{{Action: name, Rule: "r"}}}}); err != nil {
+		if _, err := s.Append("journal", "c", []spool.Routed{{Record: r, To: []spool.Target{{Action: name, Rule: "r"}}}}, nil); err != nil {
 			t.Fatal(err)
 		}
 		q := s.Queue(name)

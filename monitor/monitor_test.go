@@ -29,7 +29,7 @@ func eventful() router.Snapshot {
 			{Name: "crm", Kind: "webhook", MaxBytes: 1 << 20},
 			{
 				Name: "growth", Kind: "slack", Queued: 10, InFlight: 19, Bytes: 11, MaxBytes: 12, OldestQueued: at, Appended: 13, Delivered: 14, FailedAttempts: 15, Buried: 16,
-				LastSuccess: at, LastFailure: at, LastError: "s3cret", Failures: 17, NextTry: at.Add(time.Hour),
+				LastSuccess: at, LastFailure: at, LastError: "s3cret", Failures: 17, NextTry: at.Add(time.Hour), Dropped: 20, LastDropped: at,
 			},
 		},
 		DeadLetters: map[string]int{"growth": 19, "gone": 20}, DeadLettersRemoved: map[string]uint64{"growth": 21, "bygone": 22},

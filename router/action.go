@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/journald-router/journald-router/action"
+	"github.com/journald-router/journald-router/spool"
 )
 
 // An Action is a destination as the user configured it: one queue, one worker.
@@ -25,11 +26,18 @@ type Action struct {
 	Concurrency int
 	// Retry says how often to try again, and for how long.
 	Retry Retry
-	// MaxBytes bounds the queue, in bytes of its entries on disk.
+	// MaxBytes bounds the queue, in bytes of its entries. WhenFull says what
+	// happens then; nothing said is spool.Block.
 	MaxBytes int64
+	WhenFull spool.WhenFull
 	// Redact takes the secrets of the configuration out of a text. Nil means
 	// that there are none.
 	Redact func(string) string
+}
+
+// blocks tells whether the queue stops the reader when it is full.
+func (a *Action) blocks() bool {
+	return a.WhenFull != spool.DropOldest && a.WhenFull != spool.DropNewest
 }
 
 // Batch is for an action.Batcher; others get one delivery at a time.
@@ -66,4 +74,5 @@ const (
 	DefaultRetryMax    = 5 * time.Minute
 	DefaultGiveUpAfter = 72 * time.Hour
 	DefaultQueueBytes  = 1 << 30
+	DefaultWhenFull    = spool.Block
 )

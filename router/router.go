@@ -61,6 +61,7 @@ type Router struct {
 	health     *health
 	figures    *figures
 	suppressed *suppressed
+	fullness   *fullness
 	buried     atomic.Int64
 	read       chan struct{} // closed when the source has come to its end
 }
@@ -74,6 +75,7 @@ func New(o Options, routes Routes) *Router {
 		health:     newHealth(),
 		figures:    newFigures(),
 		suppressed: newSuppressed(o.Log),
+		fullness:   newFullness(o.Log),
 		read:       make(chan struct{}),
 	}
 }
@@ -91,6 +93,7 @@ func (r *Router) Run(ctx context.Context) error {
 	defer cancel(nil)
 	fail := func(err error) { cancel(&failure{err}) }
 	defer r.suppressed.flush()
+	defer r.fullness.flush()
 	letters := r.newSweeper()
 	defer letters.tell()
 	var wg sync.WaitGroup

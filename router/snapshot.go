@@ -9,8 +9,8 @@ import (
 )
 
 // A Snapshot is what the router does at one moment: what `status --output json`
-// prints, and what the metrics are made of. Counts begin with the process; a time
-// that is missing is one that has not been. There is no secret in it: errors are
+// prints, and what the metrics are made of. Counts begin with the process, but for
+// what was dropped; a time that is missing is one that has not been. There is no secret in it: errors are
 // redacted as they are in the log.
 type Snapshot struct {
 	// Time is the moment, Started when the process began. Without a daemon there
@@ -108,13 +108,21 @@ type ActionSnapshot struct {
 	// Kind is empty for a queue whose action is not in the configuration any more.
 	Kind string `json:"kind,omitempty"`
 
-	Queued       int64     `json:"queued"`
-	Bytes        int64     `json:"bytes"`
-	MaxBytes     int64     `json:"max_bytes,omitempty"`
-	OldestQueued time.Time `json:"oldest_queued,omitzero"`
+	Queued       int64          `json:"queued"`
+	Bytes        int64          `json:"bytes"`
+	MaxBytes     int64          `json:"max_bytes,omitempty"`
+	WhenFull     spool.WhenFull `json:"when_full,omitempty"`
+	OldestQueued time.Time      `json:"oldest_queued,omitzero"`
 	// InFlight are those of the queued ones that a call is under way for.
 	InFlight int `json:"in_flight"`
 
+	// Dropped is how many deliveries the full queue had no room for, in all the
+	// time of the spool, and LastDropped when the last one was dropped.
+	Dropped      int64     `json:"dropped"`
+	DroppedBytes int64     `json:"dropped_bytes"`
+	LastDropped  time.Time `json:"last_dropped,omitzero"`
+
+	// Appended has also those that were dropped, instead or afterwards.
 	Appended       uint64 `json:"appended"`
 	Delivered      uint64 `json:"delivered"`
 	FailedAttempts uint64 `json:"failed_attempts"`
@@ -129,6 +137,15 @@ type ActionSnapshot struct {
 	NextTry  time.Time `json:"next_try,omitzero"`
 	// Stalled says why deliveries that were made cannot be noted in the spool.
 	Stalled string `json:"stalled,omitempty"`
+}
+
+// Fill is how full the queue is: from 1 on it has no room. It is 0 where the limit is
+// not known.
+func (a *ActionSnapshot) Fill() float64 {
+	if a.MaxBytes == 0 {
+		return 0
+	}
+	return float64(a.Bytes) / float64(a.MaxBytes)
 }
 
 // A RuleSnapshot is how often a rule has matched. LastHit is when the last entry
@@ -184,7 +201,7 @@ func (r *Router) Snapshot() Snapshot {
 	}
 	for _, a := range routes.Actions {
 		one := r.figures.action(a.Name)
-		one.Kind, one.MaxBytes = a.Kind, a.MaxBytes
+		one.Kind, one.MaxBytes, one.WhenFull = a.Kind, a.MaxBytes, a.WhenFull
 		s.Actions = append(s.Actions, one.withQueue(queues[a.Name]))
 		delete(queues, a.Name)
 	}
@@ -209,6 +226,7 @@ func (s *Snapshot) withSpool(sp *spool.Spool) {
 // withQueue adds how the queue stands.
 func (a ActionSnapshot) withQueue(q spool.QueueStatus) ActionSnapshot {
 	a.Queued, a.Bytes = q.Queued, q.Bytes
+	a.Dropped, a.DroppedBytes, a.LastDropped = q.Dropped.Count, q.Dropped.Bytes, q.Dropped.Last
 	if q.Queued == 0 {
 		a.OldestQueued = time.Time{}
 	}

@@ -115,7 +115,7 @@ func (r *Router) openStream(step *step) (*stream, error) {
 	// On the first run the place to begin at is kept before anything is read: else
 	// what is logged before the first save would be lost with the process.
 	if position, err = reader.Cursor(); err == nil {
-		err = r.Spool.Append(r.Source, position, nil)
+		_, err = r.Spool.Append(r.Source, position, nil, nil)
 	}
 	if err != nil {
 		reader.Close()
@@ -253,7 +253,8 @@ func (s *stream) savePosition() error {
 	if err != nil {
 		return err
 	}
-	return s.Spool.Append(s.Source, position, nil)
+	_, err = s.Spool.Append(s.Source, position, nil, nil)
+	return err
 }
 
 // stands tells whether it is known where the reader stands after what ended a
@@ -324,9 +325,8 @@ func (s *stream) append(ctx context.Context, position string, batch []spool.Rout
 	defer step.leave()
 	for failures := 1; ; failures++ {
 		step.begin("appending to the spool", readLimit)
-		err := s.Spool.Append(s.Source, position, batch)
+		err := s.appendOnce(position, batch)
 		if err == nil {
-			s.figures.appended(position, batch)
 			if failures > 1 {
 				s.Log.Info("reading goes on: the spool can be written again")
 			}
@@ -385,48 +385,6 @@ func (s *stream) yield(ctx context.Context) {
 		case <-ctx.Done():
 		}
 	}
-}
-
-// room waits until no queue that the batch adds to is full.
-func (s *stream) room(ctx context.Context, batch []spool.Routed) error {
-	full := ""
-	for {
-		freed := s.Spool.Freed()
-		name := s.fullQueue(batch)
-		if name == "" {
-			if full != "" {
-				s.figures.to(Reading, "")
-				s.Log.Info("reading goes on: there is room in the queue again", "action", full)
-			}
-			return nil
-		}
-		if full == "" {
-			s.Log.Warn("reading has stopped: a queue is full, and the journal keeps what comes", "action", name)
-		}
-		full = name
-		s.figures.to(QueueFull, "reading has stopped: the queue of action %s is full", name)
-		// The limit may change by a reload, which nobody tells of.
-		if err := s.pause(ctx, time.Second, freed); err != nil {
-			return err
-		}
-	}
-}
-
-// fullQueue goes by the limits of the moment: a reload may have raised one, or
-// taken the action away, whose queue nothing will empty.
-func (s *stream) fullQueue(batch []spool.Routed) string {
-	needed := make(map[string]bool)
-	for _, e := range batch {
-		for _, t := range e.To {
-			needed[t.Action] = true
-		}
-	}
-	for _, a := range s.Router.routes.Load().Actions {
-		if needed[a.Name] && s.Spool.Queue(a.Name).Status().Bytes >= a.MaxBytes {
-			return a.Name
-		}
-	}
-	return ""
 }
 
 // sleep waits, and tells whether it was not broken off.

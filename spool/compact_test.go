@@ -187,7 +187,7 @@ func TestCompactUnderLoad(t *testing.T) {
 	var work sync.WaitGroup
 	work.Go(func() {
 		for n := range entries {
-			if err := s.Append("journal", fmt.Sprint("c", n), []Routed{entry(n, "a", "b", "dead")}); err != nil {
+			if _, err := s.Append("journal", fmt.Sprint("c", n), []Routed{entry(n, "a", "b", "dead")}, nil); err != nil {
 				t.Error(err)
 			}
 		}

@@ -140,7 +140,7 @@ func TestFullDisk(t *testing.T) {
 					journal.Field{Name: "MESSAGE", Value: fmt.Appendf(nil, "X: message %d %s", appended+len(entries), bytes.Repeat([]byte("x"), 500))})
 				entries = append(entries, e)
 			}
-			err := s.Append("journal", fmt.Sprint(appended), entries)
+			_, err := s.Append("journal", fmt.Sprint(appended), entries, nil)
 			if errors.Is(err, syscall.ENOSPC) {
 				return appended
 			}

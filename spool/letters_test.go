@@ -282,7 +282,7 @@ func TestDroppedLettersMakeRoom(t *testing.T) {
 	}
 	fill := func(each func()) (n int) {
 		for ; ; n++ {
-			err := s.Append("journal", "c", []Routed{big(n)})
+			_, err := s.Append("journal", "c", []Routed{big(n)}, nil)
 			if errors.Is(err, syscall.ENOSPC) {
 				return n
 			}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/journald-router/journald-router/internal/failpoint"
+	"github.com/journald-router/journald-router/journal"
 	bolt "go.etcd.io/bbolt"
 )
 
@@ -20,7 +21,8 @@ type Queue struct {
 
 	// Guarded by spool.mu.
 	state queueState
-	head  *block // the block that the last Peek began in, when it came from the file
+	head  *block  // the block that the last Peek began in, when it came from the file
+	taken []taken // peeked and not settled: they may be on their way
 }
 
 // queueState is what a queue remembers beside its deliveries. It changes in the
@@ -34,6 +36,8 @@ type queueState struct {
 	// Marks are deliveries from the head on that are settled already, or were
 	// tried in vain.
 	Marks []mark `json:"marks,omitempty"`
+	// Dropped are all that were dropped, but for those that Settle was told of.
+	Dropped Dropped `json:"dropped,omitzero"`
 	Failures
 }
 
@@ -70,6 +74,8 @@ type QueueStatus struct {
 	// Queued and Bytes are how many deliveries wait, and the bytes of their
 	// entries.
 	Queued, Bytes int64
+	// Dropped are those that the queue had no room for, ever.
+	Dropped Dropped
 	// Failures tell of a destination that fails now.
 	Failures Failures
 }
@@ -110,7 +116,7 @@ func (q *Queue) Status() QueueStatus {
 }
 
 func (q *Queue) statusLocked() QueueStatus {
-	return QueueStatus{q.action, q.state.Queued, q.state.Bytes, q.state.Failures}
+	return QueueStatus{q.action, q.state.Queued, q.state.Bytes, q.droppedLocked(), q.state.Failures}
 }
 
 // Ready receives a value when deliveries were appended since it last did.
@@ -141,7 +147,8 @@ const PeekBytes = 8 << 20
 func (q *Queue) Peek(limit int) ([]Delivery, error) { return q.PeekAfter(nil, limit, 0) }
 
 // PeekAfter is Peek for what is behind a delivery that was peeked; nil stands for the
-// queue's beginning. maxBytes bounds the records, but for the first; 0 means PeekBytes.
+// queue's beginning. What was peeked behind that one before, and is not settled, counts
+// as not on its way. maxBytes bounds the records, but for the first; 0 means PeekBytes.
 func (q *Queue) PeekAfter(last *Delivery, limit, maxBytes int) ([]Delivery, error) {
 	state := q.snapshot()
 	if state.Queued == 0 {
@@ -202,6 +209,10 @@ func (q *Queue) PeekAfter(last *Delivery, limit, maxBytes int) ([]Delivery, erro
 	}
 	if err != nil {
 		return nil, fmt.Errorf("read queue of action %q from spool %s: %w", q.action, q.spool.path, err)
+	}
+	peeked := len(batch)
+	if batch = q.take(last, batch); len(batch) == 0 && peeked > 0 {
+		return q.PeekAfter(last, limit, maxBytes) // all of it was dropped meanwhile
 	}
 	return batch, nil
 }
@@ -320,19 +331,26 @@ func (q *Queue) Settle(batch []Delivery, outcomes []Outcome, wait time.Duration)
 		}
 		return func() {
 			counted()
-			q.state = state
-			if q.head != nil && q.head.number < state.Head.Block {
-				q.head = nil
-			}
-			for _, number := range gone {
-				s.recent.drop(number)
-			}
+			q.becomeLocked(state, gone)
+			q.decidedLocked(batch)
 			close(s.freed)
 			s.freed = make(chan struct{})
 		}, nil
 	}
 	failpoint.Hit("settle", "begin")
 	return s.updateFreeing("settle", settle)
+}
+
+// becomeLocked takes over what a transaction has made of the queue, and forgets
+// the blocks that it has removed.
+func (q *Queue) becomeLocked(state queueState, gone []uint64) {
+	q.state = state
+	if q.head != nil && q.head.number < state.Head.Block {
+		q.head = nil
+	}
+	for _, number := range gone {
+		q.spool.recent.drop(number)
+	}
 }
 
 // advance moves the head over what is settled, and removes the blocks that it
@@ -418,11 +436,12 @@ func (st *queueState) attempted(at place) {
 
 func (st *queueState) settled(d Delivery) {
 	if comparePlaces(d.at, st.Head) < 0 {
-		return // it has left the queue already
+		st.Dropped.takeBack(int64(len(d.Record.Packed()))) // it was dropped on its way
+		return
 	}
 	if d.at == st.Head && len(st.Marks) == 0 { // in order, as mostly
 		st.Head.Item++
-		st.leave(d)
+		st.leave(d.Record)
 		return
 	}
 	m := st.marked(d.at)
@@ -430,10 +449,10 @@ func (st *queueState) settled(d Delivery) {
 		return
 	}
 	m.Settled, m.Attempts = true, 0
-	st.leave(d)
+	st.leave(d.Record)
 }
 
-func (st *queueState) leave(d Delivery) {
+func (st *queueState) leave(r journal.Record) {
 	st.Queued--
-	st.Bytes -= int64(len(d.Record.Packed()))
+	st.Bytes -= int64(len(r.Packed()))
 }

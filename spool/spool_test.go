@@ -41,7 +41,7 @@ func entry(n int, actions ...string) Routed {
 
 func appendEntries(t *testing.T, s *Spool, position string, entries ...Routed) {
 	t.Helper()
-	if err := s.Append("journal", position, entries); err != nil {
+	if _, err := s.Append("journal", position, entries, nil); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -67,7 +67,7 @@ func (s *Spool) RetryLetters(f Filter, known func(action string) bool) (n int, k
 			if taken = len(entries); taken == 0 || err != nil {
 				return counted, err
 			}
-			queued, err := s.enqueue(tx, entries, time.Now())
+			_, queued, err := s.enqueue(tx, entries, nil, time.Now())
 			return func() { counted(); queued() }, err
 		})
 		if err != nil {

@@ -142,6 +142,12 @@ func losses(line func(name, format string, args ...any), s *router.Snapshot) {
 		line("reader errors", "%d; the last at %s: %s", e.Count, stamp(e.Last), e.LastError)
 	}
 	for _, a := range s.Actions {
+		if a.Fill() >= router.HighMark {
+			line("filling", "the queue of %s is %d %% full; once it is full, %s", a.Name, int(100*a.Fill()), whenFull(a.WhenFull))
+		}
+		if a.Dropped > 0 {
+			line("dropped", "%s for %s, as its queue was full; the last one at %s", count(int(a.Dropped), "delivery"), a.Name, stamp(a.LastDropped))
+		}
 		if a.Failures > 0 {
 			line("failing", "%s, %s in a row; next try %s; %s", a.Name, count(a.Failures, "time"), stamp(a.NextTry), action.OneLine(a.LastError, len(a.LastError)))
 		}
@@ -149,6 +155,17 @@ func losses(line func(name, format string, args ...any), s *router.Snapshot) {
 			line("left over", "the queue of %s, which the configuration does not have", a.Name)
 		}
 	}
+}
+
+// whenFull says what a queue does when it is full.
+func whenFull(when spool.WhenFull) string {
+	switch when {
+	case spool.DropOldest:
+		return "its oldest deliveries are dropped"
+	case spool.DropNewest:
+		return "new deliveries are dropped"
+	}
+	return "reading stops"
 }
 
 // letters is how many dead letters there are.
