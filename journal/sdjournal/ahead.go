@@ -51,7 +51,9 @@ type ahead struct {
 
 	now       collected      // what is given out
 	given     collectedEntry // the last of it
-	giving    bool           // that is the reader's entry
+	giving    bool           // that is the reader's entry,
+	claimed   bool           // and the reader's position
+	gave      uint           // entries, to look at files only now and then
 	away      bool           // the reader's handle does not stand on that
 	refused   int            // in a row
 	changes   C.uint         // of the reader's files, by the last look
@@ -159,24 +161,36 @@ func (r *Reader) refuse() {
 // give makes the next of the collected entries the reader's; false if there is none.
 func (r *Reader) give() (bool, error) {
 	a := &r.ahead
-	a.giving = false
 	if len(a.now.entries) == 0 {
-		return false, nil
+		err := r.claimGiven()
+		a.giving = false
+		return false, err
 	}
-	if n := C.reader_process_when_due(r.c); n < 0 {
-		return false, syscall.Errno(-n)
+	if a.gave++; a.gave%64 == 0 {
+		if err := r.claimGiven(); err != nil {
+			return false, err
+		}
+		if n := C.reader_process_when_due(r.c); n < 0 {
+			return false, syscall.Errno(-n)
+		}
 	}
 	a.given, a.now.entries = first(a.now.entries)
-	record, err := journal.Unpack(a.given.record)
-	if err != nil {
-		return false, err
-	}
-	if err := r.claim(record.Cursor()); err != nil {
-		return false, err
-	}
-	a.giving, r.c.realtime = true, C.uint64_t(a.given.realtime)
+	a.giving, a.claimed, r.c.realtime = true, false, C.uint64_t(a.given.realtime)
 	r.c.cut += C.uint64_t(a.given.cut)
 	return true, nil
+}
+
+// claimGiven has the reader stand at the entry that it was given, if it was.
+func (r *Reader) claimGiven() error {
+	if !r.ahead.giving || r.ahead.claimed {
+		return nil
+	}
+	record, err := journal.Unpack(r.ahead.given.record)
+	if err != nil {
+		return err
+	}
+	r.ahead.claimed = true
+	return r.claim(record.Cursor())
 }
 
 // claim makes it the reader's position, wherever its handle stands.
@@ -190,7 +204,8 @@ func (r *Reader) claim(cursor string) error {
 }
 
 // land has the reader's handle go to the reader's position, which is the end of what
-// was collected once all of that was given out.
+// was collected once all of that was given out. By the index it has collected that
+// itself, and stands there.
 func (r *Reader) land() error {
 	a := &r.ahead
 	if a.now.end != "" {
@@ -198,7 +213,11 @@ func (r *Reader) land() error {
 			return err
 		}
 	}
-	a.now, a.given = collected{}, collectedEntry{}
+	a.now, a.given, a.giving = collected{}, collectedEntry{}, false
+	if r.c.indexed != 0 { // or the index is about to be left, as the sieves are others
+		a.away = false
+		return nil
+	}
 	// To find its way the handle looks into all files, of which some may be gone.
 	if n := C.reader_process(r.c); n < 0 {
 		return syscall.Errno(-n)

@@ -6,6 +6,14 @@ func (r *Reader) Indexed() bool { return r.c != nil && r.c.indexed != 0 }
 // WentAhead is how many entries the second handle has gone through for the reader.
 func (r *Reader) WentAhead() uint64 { return r.ahead.wentAhead }
 
+// SetAtOnce sets how many entries are read by the index before they are given out, and
+// returns what sets it back.
+func SetAtOnce(entries uint64) (restore func()) {
+	before := atOnce
+	atOnce = entries
+	return func() { atOnce = before }
+}
+
 // SetStretch shortens the stretches of the journal that two handles share, and has
 // them share it, and the index be used, as soon. It returns what sets all that back.
 func SetStretch(entries uint64) (restore func()) {

@@ -120,6 +120,9 @@ func (r *Reader) takeIndex() error {
 	if err != nil {
 		return err
 	}
+	if r.indexUsage, err = r.journal.GetUsage(); err != nil {
+		return err
+	}
 	if !r.isIndexWhole(parseCursor(cursor)) {
 		r.patience = min(2*r.patience, maxPatience)
 		return nil
@@ -222,9 +225,15 @@ func (r *Reader) endIndex() error {
 		return err
 	}
 	// Only now is it certain that nothing up to the last entry is left.
+	if !r.isIndexWhole(parseCursor(cursor)) {
+		return r.leaveIndex()
+	}
 	more, err := r.seekIndex(cursor)
 	if err != nil || more {
 		return err
+	}
+	if !r.allOpen() {
+		return r.walkBack()
 	}
 	if last == cursor || last == "" || beforeLast == "" {
 		return r.leaveIndex()
@@ -260,16 +269,6 @@ func (r *Reader) tail() (last, beforeLast string, err error) {
 		}
 	}
 	return last, beforeLast, nil
-}
-
-// pastEnd says whether the index has led beyond the entry to end at, which need
-// not be in it.
-func (r *Reader) pastEnd() (bool, error) {
-	if r.c.indexed == 0 || !r.options.Once || r.boots == earlierBoots || uint64(r.c.realtime) < r.lastTime {
-		return false, nil
-	}
-	cursor, err := r.Cursor()
-	return err == nil && parseCursor(r.last).compare(parseCursor(cursor)) < 0, err
 }
 
 // end is the end with Options.Once. It stands on the last entry then, also where

@@ -93,6 +93,7 @@ func TestIndexWhileJournaldWrites(t *testing.T) {
 // TestIndexAndVacuum: what is deleted while the index is read is reported, once,
 // and reading goes on with what is left.
 func TestIndexAndVacuum(t *testing.T) {
+	defer sdjournal.SetAtOnce(1)()
 	j := journaltest.Start(t, journaltest.Options{})
 	chatter(j, 0, 3000)
 	j.Sync()
@@ -152,6 +153,7 @@ func TestRotationWhileIndexed(t *testing.T) {
 // TestFileDeletedAfterIndexed: where what follows the entry read last is deleted,
 // but not that entry, the numbers tell.
 func TestFileDeletedAfterIndexed(t *testing.T) {
+	defer sdjournal.SetAtOnce(1)()
 	j := journaltest.Start(t, journaltest.Options{})
 	chatter(j, 0, 2001) // the last one is wanted
 	j.Sync()

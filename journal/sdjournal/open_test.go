@@ -82,7 +82,12 @@ func openElsewhere(t *testing.T, o sdjournal.Options, change func(*exec.Cmd)) st
 		t.Fatal(err)
 	}
 	path := filepath.Join(dir, "open")
-	if err := os.WriteFile(path, program, 0o755); err != nil {
+	// A process begun meanwhile would have the file open, until it executes what it is to
+	// be, and ETXTBSY be the answer to executing this.
+	syscall.ForkLock.RLock()
+	err = os.WriteFile(path, program, 0o755)
+	syscall.ForkLock.RUnlock()
+	if err != nil {
 		t.Fatal(err)
 	}
 	cmd := exec.Command(path)

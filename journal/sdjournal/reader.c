@@ -210,7 +210,7 @@ int reader_next(struct reader *r) {
 		int timed = (!first && !second && !r->orphans) || look || r->last;
 		if (timed) {
 			e = sd.get_realtime_usec(r->journal, &r->realtime);
-			look = look || r->realtime == r->last;
+			look = look || (r->realtime == r->last && !r->indexed);
 		}
 		if (e >= 0)
 			e = r->orphans ? fields_is_orphan(r) : 1;
@@ -262,7 +262,7 @@ int reader_collect(struct reader *r, uint64_t entries, size_t room) {
 			return e;
 		e = READER_ENTRY;
 	}
-	return e < 0 ? e : 0;
+	return e;
 }
 
 int reader_record(struct reader *r) {

@@ -112,7 +112,8 @@ int reader_process_when_due(struct reader *r); // the same, twenty times a secon
 
 // reader_collect goes through so many entries, or fewer where there are no more, where
 // something is amiss, or where collected has no room left. There the entries are that
-// the sieve lets through: realtime, and after its length each, kept and record.
+// the sieve lets through: realtime, and after its length each, kept and record. It
+// returns what the last reader_next has.
 int reader_collect(struct reader *r, uint64_t entries, size_t room);
 
 // reader_wait returns the number of the first of the readers, counted from 1, that

@@ -101,6 +101,7 @@ type Reader struct {
 	sieveChanged bool
 	patience     uint64
 	judged       place
+	indexUsage   uint64 // what the files took on the disk that were open when it was taken to
 
 	// The entry at the position to go on from is known to be gone, and Next has
 	// not reported it yet.
@@ -209,6 +210,11 @@ func (r *Reader) Next() (journal.Entry, error) {
 	if given, err := r.give(); err != nil {
 		return nil, fmt.Errorf("read journal: %w", err)
 	} else if given {
+		if past, err := r.pastEnd(); err != nil {
+			return nil, fmt.Errorf("read journal: %w", err)
+		} else if past {
+			return nil, r.end()
+		}
 		return r.handOut()
 	}
 	// Between an entry's being found and its being given out this would take it for
@@ -226,6 +232,9 @@ func (r *Reader) Next() (journal.Entry, error) {
 	if r.ahead.away { // there is something to give
 		return nil, nil
 	}
+	if r.c.indexed != 0 {
+		return nil, r.readIndex()
+	}
 	n := C.reader_next(r.c)
 	switch {
 	case n < 0:
@@ -238,11 +247,6 @@ func (r *Reader) Next() (journal.Entry, error) {
 		r.stuck = false
 		return nil, nil
 	default:
-		if past, err := r.pastEnd(); err != nil {
-			return nil, fmt.Errorf("read journal: %w", err)
-		} else if past {
-			return nil, r.end()
-		}
 		if err := r.look(); err != nil {
 			return nil, fmt.Errorf("read journal: %w", err)
 		}
@@ -332,6 +336,9 @@ func (r *Reader) Cursor() (string, error) {
 
 // cursor is Cursor without a thought of entries that were passed over.
 func (r *Reader) cursor() (string, error) {
+	if err := r.claimGiven(); err != nil {
+		return "", err
+	}
 	if n := C.reader_cursor(r.c); n < 0 {
 		return "", fmt.Errorf("read cursor: %w", syscall.Errno(-n))
 	}
@@ -406,6 +413,9 @@ func (r *Reader) passKeep() error {
 // It ends the validity of the last entry, as any call does.
 func (r *Reader) Process() error {
 	r.closeAhead()
+	if err := r.claimGiven(); err != nil {
+		return err
+	}
 	if n := C.reader_process(r.c); n < 0 {
 		return fmt.Errorf("look for new journal files: %w", syscall.Errno(-n))
 	}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
+	"encoding/hex"
 	"errors"
 	"io/fs"
 	"math/bits"
@@ -31,9 +32,9 @@ import (
 // to what libsystemd holds it to (journal_file_check_object in systemd's
 // journal-file.c).
 //
-// Also looked at is the head of each entry: where the index leads to one that is
-// damaged, libsystemd drops the whole file. All of it is what libsystemd reads first,
-// too, and takes a fraction of the time.
+// Also looked at are the heads of entries: where libsystemd seeks a place among them, it
+// is led astray by one that is damaged. It does not seek in what lies ahead as a whole;
+// there it drops the file when it comes to such an entry, which is noticed (index.go).
 
 // wholeWithin bounds the time for one look at all files. Where they are not in
 // memory, reading by the index would be slow, too.
@@ -89,7 +90,7 @@ func isWhole(path string, position place, wanted journal.Sieve, deadline time.Ti
 		return false
 	}
 	defer file.Close()
-	return !strings.HasSuffix(path, "~") && wholeIndex(file, wanted, deadline)
+	return !strings.HasSuffix(path, "~") && wholeIndex(file, position, wanted, deadline)
 }
 
 // indexFile is a journal file whose index is looked at. Its methods are false where
@@ -97,6 +98,7 @@ func isWhole(path string, position place, wanted journal.Sieve, deadline time.Ti
 type indexFile struct {
 	fd       int
 	size     uint64
+	position place
 	header   [256]byte
 	item     uint64 // the size of an offset in an array
 	payload  uint64 // where that of a data object begins
@@ -115,12 +117,12 @@ const (
 
 // wholeIndex says whether the file's index of what the tests want is known to be
 // whole.
-func wholeIndex(file *os.File, wanted journal.Sieve, deadline time.Time) bool {
+func wholeIndex(file *os.File, position place, wanted journal.Sieve, deadline time.Time) bool {
 	info, err := file.Stat()
 	if err != nil {
 		return false
 	}
-	f := &indexFile{fd: int(file.Fd()), size: uint64(info.Size()), item: 8, payload: 64, deadline: deadline}
+	f := &indexFile{fd: int(file.Fd()), size: uint64(info.Size()), position: position, item: 8, payload: 64, deadline: deadline}
 	if !f.read(f.header[:], 0) || string(f.header[:8]) != "LPKSHHRH" {
 		return false
 	}
@@ -196,11 +198,13 @@ func (f *indexFile) values(at uint64, wanted journal.Sieve) bool {
 // value goes through all entries of a value, and says whether they are as many as
 // it says, and the value is where it is looked for.
 func (f *indexFile) value(at uint64, value []byte) bool {
-	heads := !bytes.HasPrefix(value[f.payload:], []byte(sd.SD_JOURNAL_FIELD_BOOT_ID+"="))
 	last, count := u64(value, 40), uint64(1)
-	if !f.entry(last) || !f.hashed(at, u64(value, 16)) {
+	number, ok := f.entry(last)
+	if !ok || !f.hashed(at, u64(value, 16)) {
 		return false
 	}
+	ahead := f.numberedBy(f.position.source) && number > f.position.seqnum
+	heads := !ahead && !bytes.HasPrefix(value[f.payload:], []byte(sd.SD_JOURNAL_FIELD_BOOT_ID+"="))
 	for before, array := uint64(0), u64(value, 48); array != 0; {
 		var b [24]byte
 		length, ok := f.object(b[:], array, kindEntryArray, 24)
@@ -211,7 +215,7 @@ func (f *indexFile) value(at uint64, value []byte) bool {
 	}
 	// journald writes where an entry is, and then counts it.
 	var now [64]byte
-	_, ok := f.object(now[:], at, kindData, 64)
+	_, ok = f.object(now[:], at, kindData, 64)
 	return ok && u64(value, 56) <= count && count <= u64(now[:], 56)+1
 }
 
@@ -233,20 +237,30 @@ func (f *indexFile) entries(at, length uint64, heads bool, last, count *uint64) 
 				entry = u64(f.array, i)
 			}
 			if entry == 0 {
-				return first || f.entry(*last)
+				return first || f.isEntry(*last)
 			}
-			if entry < *last || (first || heads) && !f.entry(entry) {
+			if entry < *last || (first || heads) && !f.isEntry(entry) {
 				return false
 			}
 			*last, first = entry, false
 			*count++
 		}
 	}
-	return first || f.entry(*last)
+	return first || f.isEntry(*last)
 }
 
-// entry looks at the head of an entry.
-func (f *indexFile) entry(at uint64) bool {
+// numberedBy says whether the file's entries have their numbers from there.
+func (f *indexFile) numberedBy(source string) bool {
+	return hex.EncodeToString(f.header[72:88]) == source
+}
+
+func (f *indexFile) isEntry(at uint64) bool {
+	_, ok := f.entry(at)
+	return ok
+}
+
+// entry looks at the head of an entry, and returns its number.
+func (f *indexFile) entry(at uint64) (number uint64, ok bool) {
 	const never = 1 << 55 // in microseconds
 	item := uint64(16)
 	if f.item == 4 {
@@ -255,7 +269,7 @@ func (f *indexFile) entry(at uint64) bool {
 	var b [64]byte
 	length, ok := f.object(b[:], at, kindEntry, 64+item)
 	number, realtime, monotonic := u64(b[:], 16), u64(b[:], 24), u64(b[:], 32)
-	return ok && number > 0 && (length-64)%item == 0 && realtime > 0 && realtime < never && monotonic < never
+	return number, ok && number > 0 && (length-64)%item == 0 && realtime > 0 && realtime < never && monotonic < never
 }
 
 // hashed says whether the value there is found by its hash.

@@ -67,8 +67,13 @@ func TestNoIndexOfDamagedFile(t *testing.T) {
 			entries = append(entries, e)
 		}
 		forged := fileWith(t, journaltest.Forge(t, entries...), "0")
-		for _, tt := range tests {
-			t.Run(tt.name+", compact "+compact, func(t *testing.T) {
+		for i := range 2 * len(tests) {
+			// Some at a time, or more than there are.
+			tt, few := tests[i/2], i%2 == 0
+			t.Run(fmt.Sprintf("%s, compact %s, few %v", tt.name, compact, few), func(t *testing.T) {
+				if few {
+					defer sdjournal.SetAtOnce(7)()
+				}
 				dir := t.TempDir()
 				f := *forged
 				f.path = filepath.Join(dir, "damaged.journal")
@@ -95,9 +100,59 @@ func TestNoIndexOfDamagedFile(t *testing.T) {
 				if len(want) != len(all)-tt.lost || !slices.Equal(got, want) {
 					t.Errorf("read %d entries; want %d", len(got), len(all)-tt.lost)
 				}
-				check(t, "the index was used", indexed, tt.index)
+				if !few || tt.lost == 0 {
+					check(t, "the index was used", indexed, tt.index)
+				}
 				check(t, "damaged entries", told.entries(), tt.lost)
 			})
+		}
+	}
+}
+
+// TestDamageWhileIndexed: where an entry is damaged once the index is in use,
+// libsystemd drops the file when it comes to it. Nothing else is lost, and nothing
+// comes twice.
+func TestDamageWhileIndexed(t *testing.T) {
+	const count = 6000
+	var entries []journaltest.Entry
+	for i := range count {
+		e := at(journaltest.Boot1, i, fmt.Sprint(i))
+		e.Fields = append(e.Fields, journaltest.Fields("KIND", []string{"wanted", "noise"}[min(i%20, 1)])...)
+		entries = append(entries, e)
+	}
+	defer sdjournal.SetAtOnce(7)()
+	for _, victim := range []int{2000, 2020, 3000, 3980, 4000, 5960, 5980} {
+		dir := t.TempDir()
+		first := 4000 // entries in the first of two files
+		journaltest.ForgeFile(t, filepath.Join(dir, "a.journal"), slices.Values(entries[:first]))
+		journaltest.ForgeFile(t, filepath.Join(dir, "b.journal"), slices.Values(entries[first:]))
+		f := fileWith(t, dir, fmt.Sprint(victim))
+		head := f.entry(fmt.Sprint(victim)).at
+		var told damages
+		r := openWanted(t, sdjournal.Options{Directory: dir, After: journal.Head, OnDamage: told.add})
+		var got, want []string
+		for i := 0; i < count; i += 20 {
+			if i != victim {
+				want = append(want, fmt.Sprint(i))
+			}
+		}
+		for {
+			m, err := step(t, r)
+			if err != nil {
+				break
+			}
+			if got = append(got, m); m == "1900" {
+				if !r.Indexed() {
+					t.Fatal("the index is not in use: this test tests nothing")
+				}
+				f.write(head, make([]byte, 16)...)
+			}
+			cursor(t, r)
+		}
+		cursor(t, r)
+		check(t, fmt.Sprint("read around ", victim), got, want)
+		if victim != 3980 && victim != 4000 { // the files are not numbered together
+			check(t, fmt.Sprint("damaged entries at ", victim), told.entries(), 1)
 		}
 	}
 }
