@@ -25,8 +25,11 @@ type sieve struct {
 // of the machine, and those by which journald knows the process, which it learns
 // when the process begins to write (journald-stream.c and journald-context.c of
 // systemd). PRIORITY is not one of them, nor what a process can change with
-// exec(2).
+// exec(2). MESSAGE_ID a line can only have from LogExtraFields= of its unit
+// (systemd.exec(5)); it is asked for with whatever else is, as journald's word of what
+// it suppressed has one.
 var shared = []string{
+	journal.FieldMessageID,
 	fieldStreamID, "_TRANSPORT", "SYSLOG_IDENTIFIER", "_BOOT_ID", fieldMachineID, "_HOSTNAME", "_NAMESPACE",
 	"_PID", "_UID", "_GID", "_SYSTEMD_UNIT", "_SYSTEMD_USER_UNIT", "_SYSTEMD_INVOCATION_ID",
 }

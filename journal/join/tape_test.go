@@ -331,6 +331,7 @@ func TestSieve(t *testing.T) {
 		return journal.Test{Field: field, Op: op, Text: text}
 	}
 	prefix, unit := test("MESSAGE", journal.Prefix, "X"), test("_SYSTEMD_UNIT", journal.Equal, "shop.service")
+	suppressed := test("MESSAGE_ID", journal.Equal, "a596d6fe7bfa4994828e72309e95d61e")
 	priority, parts, s := test("PRIORITY", journal.Equal, "3"), test("_LINE_BREAK", journal.Equal, "line-max"), test("_STREAM_ID", journal.Equal, id("s"))
 	for _, row := range []struct {
 		name   string
@@ -341,6 +342,7 @@ func TestSieve(t *testing.T) {
 		{"prefix", []journal.Sieve{{prefix}}, [][]journal.Sieve{{{prefix, parts}}, {{prefix, parts, s}}, {{prefix, parts}}}},
 		{"of each part", []journal.Sieve{{priority}}, [][]journal.Sieve{{{priority, parts}}, {{priority, parts, s}}, {{priority, parts}}}},
 		{"of all parts", []journal.Sieve{{unit}}, [][]journal.Sieve{{{unit}}}},
+		{"of all parts, and journald's own", []journal.Sieve{{unit, suppressed}}, [][]journal.Sieve{{{unit, suppressed}}}},
 		{"either", []journal.Sieve{{unit, prefix}}, [][]journal.Sieve{{{unit, prefix, parts}}, {{unit, prefix, parts, s}}, {{unit, prefix, parts}}}},
 		{"both", []journal.Sieve{{unit}, {prefix}}, [][]journal.Sieve{{{unit}, {prefix, parts}}, {{unit}, {prefix, parts, s}}, {{unit}, {prefix, parts}}}},
 	} {
