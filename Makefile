@@ -61,7 +61,7 @@ TORTURE := -tags=torture -count=1 -v -timeout=2h
 torture: go
 	scripts/install-deps $(TEST_DEPS) strace
 	$(GO) test $(TORTURE) $(EXEC) ./test/torture -kills=$(KILLS) -rounds=$(ROUNDS) -seed=$(SEED)
-	$(GO) test $(TORTURE) $(EXEC) -run=PowerCut ./spool -cuts=$(CUTS) -seed=$(SEED)
+	$(GO) test $(TORTURE) $(EXEC) -run="PowerCut|SyncFails" ./spool -cuts=$(CUTS) -seed=$(SEED)
 
 # The same in two minutes.
 .PHONY: test-torture

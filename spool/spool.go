@@ -87,6 +87,9 @@ type Spool struct {
 	write   sync.Mutex
 	buffers buffers       // guarded by write
 	changed chan struct{} // receives a value when a transaction has changed something
+	// unsynced says that the last transaction is in the file, but may not be on the
+	// disk. Guarded by write.
+	unsynced bool
 
 	// db changes with both write and swap held, so that either is enough to use it.
 	db   *bolt.DB
@@ -321,19 +324,26 @@ func (s *Spool) view(read func(tx *bolt.Tx) error) error {
 }
 
 // update is one changing transaction. change returns what is to be done in
-// memory once it is durable; that runs with s.mu held.
+// memory once the file has it; that runs with s.mu held. See unsynced for what
+// the file has, but the disk may not.
 func (s *Spool) update(op string, change func(tx *bolt.Tx) (then func(), err error)) error {
 	s.write.Lock()
 	defer s.write.Unlock()
+	if err := s.syncLast(); err != nil {
+		return fmt.Errorf("%s in spool %s: %w", op, s.path, err)
+	}
 	var then func()
+	var id int
 	err := s.db.Update(func(tx *bolt.Tx) (err error) {
+		id = tx.ID()
 		then, err = change(tx)
 		failpoint.Hit(op, "commit")
 		return err
 	})
-	if err != nil {
+	if err != nil && !s.holds(id) {
 		return fmt.Errorf("%s in spool %s: %w", op, s.path, err)
 	}
+	s.unsynced = err != nil
 	failpoint.Hit(op, "committed")
 	select {
 	case s.changed <- struct{}{}:
