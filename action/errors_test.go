@@ -79,6 +79,15 @@ func TestCheckStatus(t *testing.T) {
 	}
 }
 
+// TestCheckStatusUntil: the other form of Retry-After, a date.
+func TestCheckStatusUntil(t *testing.T) {
+	until := time.Now().Add(time.Hour).UTC().Format(http.TimeFormat)
+	err := action.CheckStatus(&http.Response{StatusCode: 503, Header: http.Header{"Retry-After": {until}}}, "")
+	if wait, ok := action.Wait(err); !ok || action.IsPermanent(err) || wait > time.Hour || wait < 50*time.Minute {
+		t.Errorf("%v, wait %v, %v; want an hour", err, wait, ok)
+	}
+}
+
 func TestCheckStatusText(t *testing.T) {
 	tests := []struct {
 		code   int

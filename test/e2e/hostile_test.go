@@ -97,7 +97,8 @@ func hostiles() []*hostile {
 // TestHostileDestinations: destinations that misbehave in every way at once, and
 // one that does not. The latter gets everything meanwhile; of each of the others
 // the status and the log name the host and the cause, and no secret; memory
-// stays bounded. Once they are healed, everything arrives, in order and once.
+// stays bounded. Once they are healed, everything arrives, in order and once, also
+// after a reload in the middle of all that.
 func TestHostileDestinations(t *testing.T) {
 	t.Parallel() // mostly waiting for time limits
 	j := journaltest.Start(t, journaltest.Options{})
@@ -110,14 +111,15 @@ func TestHostileDestinations(t *testing.T) {
 		fmt.Fprintf(&names, ", %s", h.name)
 	}
 	well := newHook(t)
-	p := newProgram(t, j, fmt.Sprintf(`
+	config := fmt.Sprintf(`
 http: 127.0.0.1:0
 actions:
   well: {webhook: {url: "%s"}, text: "{{ .Text }}"}
 %s
 rules:
   - {name: all, prefix: "X: ", actions: [well%s]}
-`, well.URL, &actions, &names))
+`, well.URL, &actions, &names)
+	p := newProgram(t, j, config)
 	p.env = []string{"SSL_CERT_FILE=" + ca.file}
 	p.startReady()
 	const lines = 3
@@ -146,6 +148,7 @@ rules:
 		t.Errorf("the program took %d KiB, more than %d", peak, most)
 	}
 
+	p.reload(config)
 	for _, h := range all {
 		h.healed.Store(true)
 	}
