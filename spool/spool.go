@@ -357,12 +357,13 @@ func (s *Spool) update(op string, change func(tx *bolt.Tx) (then func(), err err
 	return nil
 }
 
-// updateFreeing is update for what makes room: on a full disk it may use what the
-// reserve has set aside.
+// updateFreeing is update for what makes room, or must not wait for it: on a full
+// disk it may use what the reserve has set aside. change may be called again.
 func (s *Spool) updateFreeing(op string, change func(tx *bolt.Tx) (then func(), err error)) error {
 	for {
 		err := s.update(op, change)
-		if !errors.Is(err, syscall.ENOSPC) || !s.reserve.shrink() {
+		full := errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT)
+		if !full || !s.reserve.shrink() {
 			return err
 		}
 	}
@@ -386,8 +387,10 @@ func (s *Spool) Position(source string) (position string, err error) {
 // program's own.
 func (s *Spool) Invocations(current string) (ids []string, err error) {
 	const remembered = 64
-	err = s.update("remember invocation", func(tx *bolt.Tx) (func(), error) {
+	// Without it the program does not start, and what is queued is not delivered.
+	err = s.updateFreeing("remember invocation", func(tx *bolt.Tx) (func(), error) {
 		meta := tx.Bucket(bucketMeta)
+		ids = nil
 		if stored := meta.Get(keyInvocations); stored != nil {
 			if err := json.Unmarshal(stored, &ids); err != nil {
 				return nil, err
