@@ -263,7 +263,7 @@ func (u *user) change() {
 	case n < 80:
 		u.settle()
 	case n < 85:
-		err = u.Append("journal", fmt.Sprintf("moved to %d", u.entries), nil)
+		_, err = u.Append("journal", fmt.Sprintf("moved to %d", u.entries), nil, nil)
 	case n < 90:
 		_, _, err = u.RetryLetters(u.letters(), func(string) bool { return true })
 	case n < 95:
