@@ -144,8 +144,14 @@ rules:
 			t.Errorf("the secret is in the %s", where)
 		}
 	}
-	if out := p.run("status"); !strings.Contains(out, "reading has stopped: the queue of action hook is full") || !strings.Contains(out, "[secret]") {
-		t.Errorf("status:\n%s", out)
+	out := p.run("status")
+	for _, want := range []string{"reading has stopped: the queue of action hook is full", "[secret]", " % full; once it is full, reading stops\n"} {
+		if !strings.Contains(out, want) {
+			t.Errorf("status:\n%s\nwant %q", out, want)
+		}
+	}
+	if n := p.says("a queue fills up; once it is full, reading stops, for all actions"); n != 1 {
+		t.Errorf("the log warned of it %d times before, want once", n)
 	}
 	up.Store(true)
 	waitFor(t, "the end of the trouble", ready(200, "ok"))
