@@ -147,12 +147,14 @@ func describe(t *testing.T, s *Spool) string {
 	}
 	fmt.Fprintf(&b, "position %s\n", position)
 	for _, status := range s.Queues() {
-		f := status.Failures
-		if status.Queued == 0 && f.Count == 0 {
+		bytes, batch := int64(0), peek(t, s.Queue(status.Action), 1<<20)
+		status = s.Queue(status.Action).Status() // with nothing on its way that was dropped
+		f, dropped := status.Failures, status.Dropped
+		if status.Queued == 0 && f.Count == 0 && dropped.Count == 0 {
 			continue // known or not, it is the same
 		}
-		fmt.Fprintf(&b, "queue %s: %d, %d bytes, failures: %d %q\n", status.Action, status.Queued, status.Bytes, f.Count, f.Error)
-		bytes, batch := int64(0), peek(t, s.Queue(status.Action), 1<<20)
+		fmt.Fprintf(&b, "queue %s: %d, %d bytes, dropped: %d, %d bytes, failures: %d %q\n",
+			status.Action, status.Queued, status.Bytes, dropped.Count, dropped.Bytes, f.Count, f.Error)
 		for _, d := range batch {
 			bytes += int64(len(d.Record.Packed()))
 			fmt.Fprintf(&b, "\t%s %d %s\n", d.ID, d.Attempts, sum(d.Record))
@@ -295,7 +297,7 @@ func (u *user) append() {
 			journal.Field{Name: "MESSAGE", Value: fmt.Appendf(nil, "X: message %d", u.entries)}, journal.Field{Name: "NOISE", Value: noise})
 		batch = append(batch, e)
 	}
-	appendEntries(u.t, u.Spool, fmt.Sprint("read ", u.entries), batch...)
+	appendWithin(u.t, u.Spool, map[string]Bound{"b": {20_000, DropOldest}, "c": {20_000, DropNewest}}, fmt.Sprint("read ", u.entries), batch...)
 }
 
 // settle has some of one queue accepted, refused or tried in vain.
