@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/journald-router/journald-router/action"
@@ -19,6 +20,21 @@ type call struct {
 	outcomes []spool.Outcome
 	// wait is how long to leave the destination alone if one has failed.
 	wait time.Duration
+	// refused says that the destination refuses the batch as a whole, because of some
+	// delivery in it.
+	refused bool
+}
+
+// failed says whether the destination has failed, by any of the deliveries.
+func (c *call) failed() bool {
+	return slices.ContainsFunc(c.outcomes, func(o spool.Outcome) bool {
+		return o.Fate == spool.Retry && !o.Untried || o.Fate == spool.GivenUp
+	})
+}
+
+// accepted says whether the destination has taken all of them.
+func (c *call) accepted() bool {
+	return c.outcomes != nil && !slices.ContainsFunc(c.outcomes, func(o spool.Outcome) bool { return o.Fate != spool.Accepted })
 }
 
 // answered says whether the destination has answered for all of the deliveries, and
@@ -47,7 +63,8 @@ func (w *worker) try(batch []spool.Delivery, status spool.QueueStatus) call {
 		messages, sent = append(messages, m), append(sent, i)
 	}
 	untried := 0
-	for i, err := range w.deliver(messages) {
+	errs, refused := w.deliver(messages)
+	for i, err := range errs {
 		o := &outcomes[sent[i]]
 		switch {
 		case err == nil:
@@ -70,9 +87,9 @@ func (w *worker) try(batch []spool.Delivery, status spool.QueueStatus) call {
 		}
 	}
 	if untried == len(batch) {
-		return call{batch: batch}
+		return call{batch: batch, refused: refused}
 	}
-	return call{batch, outcomes, wait}
+	return call{batch, outcomes, wait, refused}
 }
 
 // maxAsked bounds the wait that a destination can ask for.
@@ -112,11 +129,12 @@ func (w *worker) message(d *spool.Delivery) (action.Message, error) {
 // because the worker is to stop. That is not held against it.
 var errNotTried = errors.New("not tried")
 
-// deliver returns an error, or nil, for each message.
-func (w *worker) deliver(messages []action.Message) []error {
-	errs := make([]error, len(messages))
+// deliver returns an error, or nil, for each message; or that they are refused as a
+// whole, of which none counts as tried.
+func (w *worker) deliver(messages []action.Message) (errs []error, refused bool) {
+	errs = make([]error, len(messages))
 	if len(messages) == 0 {
-		return errs
+		return errs, false
 	}
 	if f, ok := w.Destination.(action.Fitter); ok && len(messages) > 1 {
 		n := f.Fit(messages)
@@ -132,20 +150,32 @@ func (w *worker) deliver(messages []action.Message) []error {
 	case errors.As(err, &each) && len(each.Errs) == len(messages):
 		copy(errs, each.Errs)
 	case action.IsPermanent(err) && len(messages) > 1:
-		// One of them is at fault: each is told apart by itself.
-		failed := false
+		refused = true // one of them is at fault: they go in smaller batches
 		for i := range messages {
-			if errs[i] = errNotTried; !failed && (w.pace == nil || w.pace.Wait(w.ctx) == nil) {
-				errs[i] = w.send(messages[i : i+1])
-				failed = errs[i] != nil && !action.IsPermanent(errs[i])
-			}
+			errs[i] = errNotTried
 		}
 	default:
 		for i := range messages {
 			errs[i] = err
 		}
 	}
-	return errs
+	return errs, refused
+}
+
+// notTried is what an error says of each message after the call was broken off: what
+// was accepted, or refused for good, by then is that.
+func notTried(err error) error {
+	var each *action.BatchError
+	if !errors.As(err, &each) {
+		return errNotTried
+	}
+	errs := slices.Clone(each.Errs)
+	for i, err := range errs {
+		if err != nil && !action.IsPermanent(err) {
+			errs[i] = errNotTried
+		}
+	}
+	return &action.BatchError{Errs: errs}
 }
 
 // send is one Deliver, within its time limit. When the worker is stopped, it may
@@ -176,7 +206,7 @@ func (w *worker) send(messages []action.Message) error {
 	}
 	select {
 	case <-broken:
-		return errNotTried
+		return notTried(err)
 	default:
 	}
 	if errors.Is(ctx.Err(), context.DeadlineExceeded) && !action.IsPermanent(err) {

@@ -159,16 +159,18 @@ func (f *figures) appended(position string, batch []spool.Routed) {
 	}
 }
 
-// began counts deliveries that are on their way; oldest says that none queued earlier
-// is.
-func (f *figures) began(batch []spool.Delivery, oldest bool) {
+// oldest says since when the first delivery in a queue has been there.
+func (f *figures) oldest(action string, queued time.Time) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	a := f.actionLocked(batch[0].Action)
-	a.InFlight += len(batch)
-	if oldest {
-		a.OldestQueued = batch[0].QueuedAt
-	}
+	f.actionLocked(action).OldestQueued = queued
+}
+
+// began counts deliveries that are on their way.
+func (f *figures) began(action string, deliveries int) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.actionLocked(action).InFlight += deliveries
 }
 
 // ended counts those whose call has come back.

@@ -13,6 +13,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/journald-router/journald-router/action"
+	"github.com/journald-router/journald-router/journal"
+	"github.com/journald-router/journald-router/spool"
 )
 
 // carrier notes what each call carried, and when.
@@ -198,6 +200,70 @@ func TestConcurrentRestart(t *testing.T) {
 		slices.Sort(got)
 		if diff := cmp.Diff([]string{"1", "2", "3", "4", "5"}, got[:5]); diff != "" || len(got) != 5 {
 			t.Errorf("delivered (-want +got):\n%s %q", diff, got)
+		}
+		r.stop()
+	})
+}
+
+// TestWaitAfterClockSetBack: deliveries that were queued in the future, by the clock, wait no longer than others.
+func TestWaitAfterClockSetBack(t *testing.T) {
+	dir := t.TempDir()
+	s, err := spool.Open(dir) // by today's clock; a bubble's begins with the year 2000
+	if err != nil {
+		t.Fatal(err)
+	}
+	rec := journal.NewRecord("1", time.Now(), 0, journal.Field{Name: "MESSAGE", Value: []byte("1")})
+	if _, err := s.Append("journal", "1", []spool.Routed{{Record: rec, To: []spool.Target{{Action: "a", Rule: "r"}}}}, nil); err != nil {
+		t.Fatal(err)
+	}
+	s.Close()
+	synctest.Test(t, func(t *testing.T) {
+		d := new(destination)
+		r := newRig(t, newMemory("X: 0"), d)
+		r.dir = dir
+		r.routes.Actions[0].Batch = Batch{Max: 10, Wait: 2 * time.Second}
+		r.start()
+		time.Sleep(time.Hour)
+		synctest.Wait()
+		if n := len(d.texts()); n != 1 {
+			t.Errorf("after an hour, with wait: 2s, %d are delivered", n)
+		}
+		r.stop()
+	})
+}
+
+// TestFullByBytes: what is full by its bytes does not wait for more.
+func TestFullByBytes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := &carrier{start: time.Now()}
+		r := newRig(t, newMemory(numbered(1, 2)...), c)
+		r.routes.Actions[0].Batch = Batch{Max: 10, MaxBytes: 1, Wait: time.Minute}
+		r.start()
+		time.Sleep(time.Second)
+		synctest.Wait()
+		if calls := c.told(); !slices.Contains(calls, "0s 1") {
+			t.Errorf("calls: %q; nothing more goes with the first one", calls)
+		}
+		r.stop()
+	})
+}
+
+// TestRateAcrossReload: a reload gives the rate no new burst.
+func TestRateAcrossReload(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := new(destination)
+		r := newRig(t, newMemory(numbered(1, 5)...), d)
+		r.routes.Actions[0].Rate = Rate{1, time.Hour, 1}
+		r.start()
+		synctest.Wait()
+		for range 3 {
+			if err := r.router.Reload(context.Background(), r.routes); err != nil {
+				t.Fatal(err)
+			}
+			synctest.Wait()
+		}
+		if n := d.calls.Load(); n != 1 {
+			t.Errorf("%d calls within a moment, at a rate of one an hour", n)
 		}
 		r.stop()
 	})

@@ -165,6 +165,9 @@ func (r *Router) staff(ctx context.Context, fail func(error), wg *sync.WaitGroup
 	named := make(map[string]bool)
 	for _, a := range routes.Actions {
 		w, before := r.newWorker(ctx, a), crew[a.Name]
+		if before != nil && before.Rate == a.Rate {
+			w.pace = before.pace
+		}
 		crew[a.Name] = w
 		named[a.Name] = true
 		wg.Go(func() {

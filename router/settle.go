@@ -29,7 +29,7 @@ func (w *worker) giveUpBacklog(cause string, wait time.Duration) error {
 		if len(outcomes) == 0 {
 			return nil
 		}
-		w.settle(call{batch[:len(outcomes)], outcomes, wait})
+		w.settle(call{batch: batch[:len(outcomes)], outcomes: outcomes, wait: wait})
 	}
 	return nil
 }
@@ -54,7 +54,7 @@ func (w *worker) settle(c call) {
 		again := diskRetry.backoff(failures)
 		w.log.Error("what was delivered could not be noted; it will be tried again", "err", err, "wait", again)
 		w.step.wait()
-		if !sleep(w.life, again) {
+		if w.broken || !sleep(w.life, again) {
 			return
 		}
 	}

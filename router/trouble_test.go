@@ -126,6 +126,7 @@ func TestBacklogIsNoProbe(t *testing.T) {
 			r.journal.log(lines...)
 			r.want(well, want...)
 			time.Sleep(time.Until(up))
+			synctest.Wait()
 			for i, p := range probes {
 				if !slices.Equal(p.texts, want[:1]) {
 					t.Errorf("probe %d is %q, want the first delivery alone", i, p.texts)

@@ -1,11 +1,14 @@
 package router
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/journald-router/journald-router/action"
+	"github.com/journald-router/journald-router/journal"
 	"github.com/journald-router/journald-router/spool"
 	"golang.org/x/time/rate"
 )
@@ -33,15 +36,32 @@ type worker struct {
 
 	// The rest belongs to run.
 	calls   chan call       // that have come back
-	flying  int             // calls under way
+	under   []flight        // calls under way, in the order in which they began
+	begun   int             // deliveries that a call has had
+	most    int             // deliveries in the next call: few after a failure
+	failed  bool            // a call has, and none has begun since
+	gaveUp  bool            // the last call's delivery was given up
 	last    *spool.Delivery // the last one that a call has; nil: begin at the queue's head
 	rewind  bool            // begin at the head, once nothing is under way
+	broken  bool            // the spool cannot be read
 	hurry   bool            // the wait that an earlier run has left is over
+	gathers time.Time       // until when a batch waits for more
 	notTill time.Time       // when the next call is due after a failure of this run
 
 	lettersSince        time.Time // when letters was last set to 0
 	letters, unreported int       // dead letters since then, and those of them not logged
 }
+
+// A flight is a call under way: when its first delivery was queued, and how many had
+// begun before.
+type flight struct {
+	batch  []spool.Delivery
+	before int
+}
+
+// maxAhead is how many deliveries may begin after the oldest one under way: what is
+// settled behind the queue's head is noted one by one.
+const maxAhead = 1000
 
 func (r *Router) newWorker(ctx context.Context, a Action) *worker {
 	a.Concurrency = max(a.Concurrency, 1)
@@ -54,6 +74,7 @@ func (r *Router) newWorker(ctx context.Context, a Action) *worker {
 		life:  ctx,
 	}
 	w.ctx, w.stop = context.WithCancel(ctx)
+	defer func() { w.most = w.limit }()
 	if b, ok := a.Destination.(action.Batcher); ok {
 		usual, most := b.Batch()
 		if w.limit = usual; a.Batch.Max > 0 {
@@ -86,11 +107,12 @@ func (w *worker) run() (err error) {
 	defer w.land()
 	for w.ctx.Err() == nil {
 		until, err := w.fly()
-		if err != nil {
-			return err
+		more := false
+		if err == nil {
+			more, err = w.wait(until)
 		}
-		more, err := w.wait(until)
 		if err != nil || !more {
+			w.broken = err != nil
 			return err
 		}
 	}
@@ -105,21 +127,24 @@ type pause struct {
 
 // fly begins as many calls as may be, and says what to wait for before the next one.
 func (w *worker) fly() (until pause, err error) {
-	for w.flying < w.Concurrency {
+	for len(w.under) < w.Concurrency {
+		if len(w.under) > 0 && w.begun-w.under[0].before >= max(maxAhead, w.Concurrency*w.limit) {
+			return pause{}, nil
+		}
 		status := w.queue.Status()
 		failing := status.Failures.Count > 0
-		if (failing || w.rewind) && w.flying > 0 {
+		if (failing || w.rewind) && len(w.under) > 0 {
 			return pause{}, nil
 		}
 		if failing || w.rewind {
-			w.last, w.rewind = nil, false
+			w.last, w.rewind, w.failed = nil, false, false
 		}
-		if d := w.due(status); d > 0 {
-			return pause{time: d}, nil
-		}
-		limit := w.limit
+		limit := w.most
 		if failing {
 			limit = 1
+		}
+		if d := time.Until(w.gathers); d > 0 && len(w.under) == 0 && status.Queued < int64(limit) && status.Bytes < int64(cmp.Or(w.Batch.MaxBytes, spool.PeekBytes)) {
+			return pause{appended: true, time: d}, nil
 		}
 		w.step.begin("reading the queue of action "+w.Name, readLimit)
 		batch, err := w.queue.PeekAfter(w.last, limit, w.Batch.MaxBytes)
@@ -129,8 +154,15 @@ func (w *worker) fly() (until pause, err error) {
 		case len(batch) == 0:
 			return pause{appended: true}, nil
 		}
-		if d := w.gather(batch, limit); d > 0 {
-			return pause{appended: true, time: d}, nil
+		if len(w.under) == 0 {
+			w.router.figures.oldest(w.Name, batch[0].QueuedAt)
+		}
+		if d := w.due(status); d > 0 {
+			return pause{time: d}, nil
+		}
+		if d, err := w.gather(batch, limit); d > 0 || err != nil {
+			w.gathers = time.Now().Add(d)
+			return pause{appended: true, time: d}, err
 		}
 		if d := w.paced(); d > 0 {
 			return pause{time: d}, nil
@@ -150,11 +182,19 @@ func (w *worker) due(status spool.QueueStatus) time.Duration {
 }
 
 // gather is how long to wait for more deliveries to go with the batch.
-func (w *worker) gather(batch []spool.Delivery, limit int) time.Duration {
+func (w *worker) gather(batch []spool.Delivery, limit int) (time.Duration, error) {
 	if w.Batch.Wait == 0 || len(batch) >= limit || w.router.ReadAll() {
-		return 0
+		return 0, nil
 	}
-	return min(w.Batch.Wait, time.Until(batch[0].QueuedAt.Add(w.Batch.Wait)))
+	d := time.Until(batch[0].QueuedAt.Add(w.Batch.Wait))
+	if d <= 0 || d > w.Batch.Wait { // then the clock was set back
+		return 0, nil
+	}
+	more, err := w.queue.PeekAfter(&batch[len(batch)-1], 1, 0)
+	if len(more) > 0 { // it is full by its bytes
+		d = 0
+	}
+	return d, err
 }
 
 // paced is how long to wait before the rate allows a call, and takes the allowance if
@@ -173,9 +213,12 @@ func (w *worker) paced() time.Duration {
 
 // begin begins a call.
 func (w *worker) begin(batch []spool.Delivery, status spool.QueueStatus) {
-	w.last, w.hurry = &batch[len(batch)-1], false
-	w.flying++
-	w.router.figures.began(batch, w.flying == 1)
+	last := batch[len(batch)-1]
+	last.Record, last.Captures = journal.Record{}, nil // only its place matters
+	w.last, w.hurry, w.gathers = &last, false, time.Time{}
+	w.under = append(w.under, flight{batch, w.begun})
+	w.begun += len(batch)
+	w.router.figures.began(w.Name, len(batch))
 	go func() { w.calls <- w.try(batch, status) }()
 }
 
@@ -188,7 +231,7 @@ func (w *worker) wait(until pause) (more bool, err error) {
 	if until.appended {
 		appended = w.queue.Ready()
 	}
-	if w.unreported > 0 && until == (pause{appended: true}) && w.flying == 0 {
+	if w.unreported > 0 && until == (pause{appended: true}) && len(w.under) == 0 {
 		w.reportLetters()
 	}
 	if until.appended && w.router.Once {
@@ -210,7 +253,7 @@ func (w *worker) wait(until pause) (more bool, err error) {
 		if w.queue.Status().Queued == 0 {
 			return false, nil
 		}
-		if w.flying > 0 { // nothing else is to come
+		if len(w.under) > 0 { // nothing else is to come
 			return true, w.back(<-w.calls)
 		}
 	}
@@ -221,36 +264,62 @@ func (w *worker) wait(until pause) (more bool, err error) {
 // first, so that a destination does not wait for the disk. The price is one call more
 // that is repeated if the process is killed just then.
 func (w *worker) back(c call) error {
-	w.landed(c)
+	w.landed(&c)
 	if c.outcomes == nil {
-		return nil // the stop of the worker has broken it off
+		return nil // the stop of the worker has broken it off, or it was refused whole
 	}
+	var err error
 	if w.limit > 1 && !w.rewind && w.queue.Status().Failures.Count == 0 && w.ctx.Err() == nil {
-		if _, err := w.fly(); err != nil {
-			return err
-		}
+		_, err = w.fly()
+		w.broken = err != nil
 	}
 	w.settle(c)
-	if c.outcomes[0].Fate == spool.GivenUp && w.flying == 0 {
+	if err != nil {
+		return err
+	}
+	// It may have been that delivery's fault, and not the destination's: the next one
+	// is tried, too.
+	givenUp := c.outcomes[0].Fate == spool.GivenUp
+	again := givenUp && w.gaveUp
+	w.gaveUp = givenUp
+	if again {
 		return w.giveUpBacklog(c.outcomes[0].Cause, c.wait)
 	}
 	return nil
 }
 
-func (w *worker) landed(c call) {
-	w.flying--
+func (w *worker) landed(c *call) {
+	w.under = slices.DeleteFunc(w.under, func(f flight) bool { return &f.batch[0] == &c.batch[0] })
 	w.router.figures.ended(w.Name, len(c.batch))
+	if len(w.under) > 0 {
+		w.router.figures.oldest(w.Name, w.under[0].batch[0].QueuedAt)
+	}
+	if w.failed { // it began before that
+		for i := range c.outcomes {
+			c.outcomes[i].Late = true
+		}
+	}
+	switch {
+	case c.failed() || c.refused:
+		w.most = 1
+	case c.accepted():
+		w.most = min(2*w.most, w.limit)
+	}
+	w.failed = w.failed || c.failed()
 	if !c.answered() {
 		w.rewind = true
-		w.notTill = time.Now().Add(c.wait)
+		if till := time.Now().Add(c.wait); till.After(w.notTill) {
+			w.notTill = till
+		}
 	}
 }
 
 // land waits for the calls that are under way at the end, which have Grace for that.
 func (w *worker) land() {
-	for w.flying > 0 {
+	w.stop()
+	for len(w.under) > 0 {
 		c := <-w.calls
-		w.landed(c)
+		w.landed(&c)
 		if c.outcomes != nil {
 			w.settle(c)
 		}

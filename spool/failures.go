@@ -38,6 +38,36 @@ func (f Failures) LastedUntil(now time.Time) time.Duration {
 // tryTime is what one try may take and count as failing time.
 const tryTime = 5 * time.Minute
 
+// settled takes in what became of one call. If it has failed, the next try is due after
+// the wait.
+func (f *Failures) settled(outcomes []Outcome, now time.Time, wait time.Duration) {
+	failed, answered, late, cause := false, false, false, f.Error
+	for _, o := range outcomes {
+		if o.Untried {
+			continue
+		}
+		late = late || o.Late
+		switch o.Fate {
+		case Accepted, Rejected:
+			answered = true
+		case Retry, GivenUp:
+			failed, cause = true, o.Cause
+		}
+	}
+	switch {
+	case late && failed && f.Count > 0:
+		f.Wait = max(f.Wait, now.Sub(f.Last)+wait)
+	case late && !failed:
+	case failed:
+		if answered {
+			*f = Failures{}
+		}
+		f.failed(now, wait, cause)
+	case answered:
+		*f = Failures{}
+	}
+}
+
 // failed adds one failure.
 func (f *Failures) failed(now time.Time, wait time.Duration, cause string) {
 	if f.Count == 0 {

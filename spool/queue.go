@@ -269,6 +269,9 @@ type Outcome struct {
 	// Untried says that the delivery itself was not tried this time: it counts as
 	// no attempt, and tells nothing of the destination.
 	Untried bool
+	// Late says that the try began before the last failure, and so tells nothing new of
+	// the destination: neither that it works again, nor that it has failed once more.
+	Late bool
 	// Cause is the failure in words that may be stored and shown: without
 	// secrets. It is empty for an accepted delivery.
 	Cause string
@@ -287,16 +290,12 @@ func (q *Queue) Settle(batch []Delivery, outcomes []Outcome, wait time.Duration)
 	s := q.spool
 	settle := func(tx *bolt.Tx) (func(), error) {
 		state, now := q.snapshot(), time.Now()
-		failed, answered, cause := false, false, state.Error
 		dead := s.lettersIn(tx)
 		for i, d := range batch {
 			o := outcomes[i]
-			failed = failed || o.Fate == Retry && !o.Untried || o.Fate == GivenUp
-			answered = answered || (o.Fate == Accepted || o.Fate == Rejected) && !o.Untried
 			if o.Fate == Retry {
 				if !o.Untried {
 					state.attempted(d.at)
-					cause = o.Cause
 				}
 				continue
 			}
@@ -316,12 +315,7 @@ func (q *Queue) Settle(batch []Delivery, outcomes []Outcome, wait time.Duration)
 		if err != nil {
 			return nil, err
 		}
-		if answered {
-			state.Failures = Failures{}
-		}
-		if failed {
-			state.Failures.failed(now, wait, cause)
-		}
+		state.Failures.settled(outcomes, now, wait)
 		gone, err := q.advance(tx, &state)
 		if err != nil {
 			return nil, err
