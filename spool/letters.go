@@ -125,7 +125,7 @@ func storeCounts(tx *bolt.Tx, counts map[string]LetterCount) error {
 }
 
 // loadLetterCounts is for opening. A file without the counts is gone through once;
-// where the disk has no room for them, the next opening does it again.
+// where the disk does not take them, as it is full, the next opening does it again.
 func (s *Spool) loadLetterCounts() error {
 	counted := false
 	err := s.view(func(tx *bolt.Tx) (err error) {
@@ -140,7 +140,8 @@ func (s *Spool) loadLetterCounts() error {
 	err = s.update("store counts of dead letters", func(tx *bolt.Tx) (func(), error) {
 		return nil, storeCounts(tx, s.letters)
 	})
-	if errors.Is(err, syscall.ENOSPC) {
+	var disk syscall.Errno
+	if errors.As(err, &disk) {
 		return nil
 	}
 	return err
