@@ -158,7 +158,8 @@ func TestExampleBlocks(t *testing.T) {
 		}
 		// It must have made a difference.
 		plain, _ := load(t, Options{}, map[string]string{"config.yaml": example})
-		if len(c.Actions)+len(c.Rules.Rules()) == len(plain.Actions)+len(plain.Rules.Rules()) && c.Journal == plain.Journal && c.HTTP == plain.HTTP {
+		if len(c.Actions)+len(c.Rules.Rules()) == len(plain.Actions)+len(plain.Rules.Rules()) && c.Journal == plain.Journal &&
+			c.HTTP == plain.HTTP && c.DeadLetters == plain.DeadLetters {
 			t.Errorf("block %d adds nothing", i)
 		}
 	}
