@@ -270,6 +270,8 @@ func (u *user) change() {
 		_, _, err = u.RetryLetters(u.letters(), func(string) bool { return true })
 	case n < 95:
 		_, err = u.DropLetters(u.letters())
+	case n < 97:
+		err = u.compact()
 	default:
 		u.Spool = reopen(u.t, u.Spool)
 	}

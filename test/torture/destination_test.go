@@ -17,7 +17,8 @@ import (
 )
 
 // destinations are those of the three actions: a webhook that is dead until it
-// is healed, a slow one, which refuses some lines for good, and a file.
+// is healed and then takes batches, a slow one, which refuses some lines for good,
+// and a file.
 type destinations struct {
 	*httptest.Server
 	dead, slow, file *ledger
@@ -40,6 +41,7 @@ func refused(line int) bool { return line%50 == 49 }
 func newDestinations(t *testing.T, file string) *destinations {
 	d := &destinations{dead: newLedger("dead"), slow: newLedger("slow"), file: newLedger("file"), path: file}
 	d.file.unseen = true
+	d.dead.open = 2
 	mux := http.NewServeMux()
 	mux.HandleFunc("/dead", d.serveDead)
 	mux.HandleFunc("/slow", d.serveSlow)
@@ -63,11 +65,11 @@ func (d *destinations) all() []*ledger { return []*ledger{d.dead, d.slow, d.file
 // never does is left out: with the time limit that this takes, an answer that is late
 // because the machine is busy would be one that is lost.
 func (d *destinations) serveDead(w http.ResponseWriter, r *http.Request) {
-	line, id, err := parseBody(r.Body)
+	lines, ids, err := parseLines(r.Body)
 	switch {
 	case err != nil: // of one who is dead himself
 	case d.healed.Load():
-		d.dead.take([]int{line}, []string{id})
+		d.dead.take(lines, ids)
 	default:
 		switch d.tries.Add(1) % 3 {
 		case 0:
@@ -82,13 +84,13 @@ func (d *destinations) serveDead(w http.ResponseWriter, r *http.Request) {
 }
 
 func (d *destinations) serveSlow(w http.ResponseWriter, r *http.Request) {
-	line, id, err := parseBody(r.Body)
+	lines, ids, err := parseLines(r.Body)
 	if err != nil {
 		return
 	}
-	d.slow.take([]int{line}, []string{id})
+	d.slow.take(lines, ids)
 	<-time.After(slowness)
-	if refused(line) {
+	if refused(lines[0]) {
 		http.Error(w, "refused", http.StatusUnprocessableEntity)
 	}
 }
@@ -110,28 +112,30 @@ func (d *destinations) readFile() error {
 	}
 	b = b[:bytes.LastIndexByte(b, '\n')+1]
 	d.read += int64(len(b))
-	var lines []int
-	var ids []string
-	for text := range strings.Lines(string(b)) {
-		line, id, err := parseBody(strings.NewReader(text))
-		if err != nil {
-			return err
+	if len(b) == 0 {
+		return nil
+	}
+	lines, ids, err := parseLines(bytes.NewReader(b))
+	if err == nil {
+		d.file.take(lines, ids)
+	}
+	return err
+}
+
+// parseLines reads deliveries: the number of a line and the id, of several each as a
+// JSON string.
+func parseLines(r io.Reader) (lines []int, ids []string, err error) {
+	body, err := io.ReadAll(r)
+	if err != nil {
+		return nil, nil, err
+	}
+	for text := range strings.Lines(string(body)) {
+		var line int
+		var id string
+		if _, err := fmt.Sscanf(strings.Trim(text, "\"\n"), "%d %s", &line, &id); err != nil {
+			return nil, nil, fmt.Errorf("a delivery of %q: %w", text, err)
 		}
 		lines, ids = append(lines, line), append(ids, id)
 	}
-	if len(lines) > 0 {
-		d.file.take(lines, ids)
-	}
-	return nil
-}
-
-func parseBody(r io.Reader) (line int, id string, err error) {
-	body, err := io.ReadAll(r)
-	if err != nil {
-		return 0, "", err
-	}
-	if _, err := fmt.Sscanf(string(body), "%d %s", &line, &id); err != nil {
-		return 0, "", fmt.Errorf("a delivery of %q: %w", body, err)
-	}
-	return line, id, nil
+	return lines, ids, nil
 }

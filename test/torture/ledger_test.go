@@ -13,6 +13,9 @@ import (
 // the program. The lines are numbered from 0.
 type ledger struct {
 	action string
+	// open is how many calls there may be that the program has not noted: with batches
+	// one more is begun before the last one is noted.
+	open int
 	// unseen says that the destination does not see calls: a life has one.
 	unseen bool
 
@@ -35,7 +38,7 @@ type life struct {
 const unknown = -1
 
 func newLedger(action string) *ledger {
-	return &ledger{action: action, ids: make(map[int]string), lives: []life{{due: unknown}}}
+	return &ledger{action: action, open: 1, ids: make(map[int]string), lives: []life{{due: unknown}}}
 }
 
 // take notes one call with these lines and their delivery ids.
@@ -78,7 +81,7 @@ func (c counts) plus(d counts) counts {
 
 // check holds the ledger against what is promised, after the last of that many
 // lines. Within a life each line is the one after the last. At the start of a
-// life it may also be the first line of the last call before: the program
+// life it may also be the first line of one of the last calls before: the program
 // died before it had noted what the destination took. wrong says what is not so.
 func (l *ledger) check(lines int) (c counts, wrong []string) {
 	l.mu.Lock()
@@ -87,19 +90,27 @@ func (l *ledger) check(lines int) (c counts, wrong []string) {
 		wrong = append(wrong, l.action+": "+fmt.Sprintf(format, args...))
 	}
 	came := make(map[int]bool)
-	next, last, total := 0, 0, 0 // last is the first line of the last call
+	next, total := 0, 0
+	var again []int // the first lines of the last calls
 	for number, life := range l.lives {
-		begins := func(n int) bool { return n == next || n == last || l.unseen && n > last && n < next }
+		begins := func(n int) bool {
+			return n == next || slices.Contains(again, n) || l.unseen && len(again) > 0 && n > again[0] && n < next
+		}
 		due := next
 		if len(life.calls) > 0 && begins(life.calls[0][0]) {
 			due = life.calls[0][0]
 		}
 		if life.due != unknown {
 			if due = life.due; !begins(due) {
-				complain("before life %d line %d was at the head of the queue; the last call began with %d, and %d is new", number, due, last, next)
+				complain("before life %d line %d was at the head of the queue; the last calls began with %d, and %d is new", number, due, again, next)
 			}
 		}
+		if len(life.calls) > 0 {
+			again = nil
+		}
 		for _, call := range life.calls {
+			again = append(again, call[0])
+			again = again[max(0, len(again)-l.open):]
 			for _, n := range call {
 				if n != due {
 					complain("in life %d line %d came where %d was due", number, n, due)
@@ -107,7 +118,7 @@ func (l *ledger) check(lines int) (c counts, wrong []string) {
 				came[n] = true
 				due = n + 1
 			}
-			last, total = call[0], total+len(call)
+			total += len(call)
 			next = max(next, due)
 		}
 	}

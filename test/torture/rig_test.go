@@ -22,7 +22,8 @@ const configuration = `
 journal: {namespace: %[1]s, start: beginning}
 actions:
   dead:
-    webhook: {url: "%[2]s/dead"}
+    webhook: {url: "%[2]s/dead", format: ndjson}
+    batch: {max: 20}
     text: "{{ .Text }} {{ .ID }}"
     retry: {min: 10ms, max: 100ms}
   slow:
