@@ -148,5 +148,5 @@ func (r *Reader) nextBoot() (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	return true, r.stand(cursor, n > 0, false)
+	return true, r.stand(cursor, n > 0, r.resumedAfterLost) // which is a gap before this boot
 }

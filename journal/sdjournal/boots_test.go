@@ -19,20 +19,7 @@ import (
 // does after a crash.
 func crashed(t *testing.T) (namespace string, log func(seconds int, messages string)) {
 	t.Helper()
-	j := journaltest.Start(t, journaltest.Options{}) // for its namespace
-	id, err := os.ReadFile("/etc/machine-id")
-	if err != nil {
-		t.Fatal(err)
-	}
-	j.Stop()
-	if err := os.RemoveAll(j.Dir()); err != nil {
-		t.Fatal(err)
-	}
-	dir := "/var/log/journal/" + strings.TrimSpace(string(id)) + "." + j.Namespace()
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { os.RemoveAll(dir) })
+	namespace, dir := emptyNamespace(t)
 	forge := func(file, boot string, seconds int, messages string) {
 		var entries []journaltest.Entry
 		for i, m := range messages {
@@ -41,7 +28,27 @@ func crashed(t *testing.T) (namespace string, log func(seconds int, messages str
 		journaltest.ForgeFile(t, filepath.Join(dir, file), slices.Values(entries))
 	}
 	forge("system@crashed.journal", journaltest.Boot1, 3600, "abc")
-	return j.Namespace(), func(seconds int, messages string) { forge("system.journal", thisBoot(t), seconds, messages) }
+	return namespace, func(seconds int, messages string) { forge("system.journal", thisBoot(t), seconds, messages) }
+}
+
+// emptyNamespace is one without a journald, and the directory for its files.
+func emptyNamespace(t *testing.T) (namespace, dir string) {
+	t.Helper()
+	j := journaltest.Start(t, journaltest.Options{})
+	id, err := os.ReadFile("/etc/machine-id")
+	if err != nil {
+		t.Fatal(err)
+	}
+	j.Stop()
+	if err := os.RemoveAll(j.Dir()); err != nil {
+		t.Fatal(err)
+	}
+	dir = "/var/log/journal/" + strings.TrimSpace(string(id)) + "." + j.Namespace()
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	return j.Namespace(), dir
 }
 
 // toTheEnd reads to the end, and once more after the end was seen.

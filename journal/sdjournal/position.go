@@ -165,7 +165,8 @@ func (r *Reader) seekBoot() error {
 }
 
 // resume goes to a saved cursor. Where its entry is gone, the nearest later one
-// left is the first to be read, and Next reports the gap before it.
+// left is the first to be read, and Next reports the gap before it. Where the journal
+// ended before it for a while, that is the first one written since.
 func (r *Reader) resume(cursor string) error {
 	if r.matched() {
 		others, err := r.resumeAtOthers(cursor)
@@ -173,7 +174,15 @@ func (r *Reader) resume(cursor string) error {
 			return err
 		}
 	}
-	found, same, err := r.goTo(cursor)
+	found, same := false, false
+	again, err := r.renumbered(cursor)
+	switch {
+	case err != nil:
+	case again:
+		found, err = r.goPast(cursor)
+	default:
+		found, same, err = r.goTo(cursor)
+	}
 	if errors.Is(err, syscall.EINVAL) {
 		return fmt.Errorf("the saved position %q is not a journal cursor", cursor)
 	}

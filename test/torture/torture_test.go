@@ -3,8 +3,8 @@
 // Package torture kills the program, and cuts the power under its spool, at
 // random and at every step, and counts what is lost, doubled and out of order.
 // `make torture` runs it for long, `make test` for two minutes. Package spool has the
-// cuts of the power; what follows on a position that is ahead of the journal is in
-// package journal/sdjournal.
+// cuts of the power; that the journal itself may end before the saved position after
+// one is TestPositionAheadOfJournal in journal/sdjournal and test/e2e.
 package torture
 
 import (
