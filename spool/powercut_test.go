@@ -8,6 +8,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -163,11 +164,22 @@ func describe(t *testing.T, s *Spool) string {
 			t.Errorf("queue %s has %d deliveries, %d bytes; counted are %d, %d bytes", status.Action, len(batch), bytes, status.Queued, status.Bytes)
 		}
 	}
+	kept := make(map[string]int)
 	for l, err := range s.Letters(Filter{}) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		kept[l.Action]++
 		fmt.Fprintf(&b, "letter %s %s %d %q %s\n", l.Action, l.ID, l.Attempts, l.Cause, sum(l.Record))
+	}
+	for _, action := range slices.Sorted(maps.Keys(s.LetterCounts())) {
+		c := s.LetterCounts()[action]
+		if c.Kept != kept[action] {
+			t.Errorf("%d letters of %s are there, %d are counted", kept[action], action, c.Kept)
+		}
+		if c.Removed > 0 {
+			fmt.Fprintf(&b, "letters of %s removed: %d\n", action, c.Removed)
+		}
 	}
 	return b.String()
 }
@@ -265,12 +277,15 @@ func (u *user) change() {
 	case n < 80:
 		u.settle()
 	case n < 85:
-		_, err = u.Append("journal", fmt.Sprintf("moved to %d", u.entries), nil, nil)
+		appendEntries(u.t, u.Spool, fmt.Sprintf("moved to %d", u.entries))
 	case n < 90:
 		_, _, err = u.RetryLetters(u.letters(), func(string) bool { return true })
 	case n < 95:
 		_, err = u.DropLetters(u.letters())
 	case n < 97:
+		u.SetLetterLimit(LetterLimit{Max: 1 + u.random.IntN(20)})
+		_, err = u.RemoveLetters()
+	case n < 99:
 		err = u.compact()
 	default:
 		u.Spool = reopen(u.t, u.Spool)
@@ -280,7 +295,8 @@ func (u *user) change() {
 	}
 }
 
-// append adds a few entries, mostly small ones, of which some cannot be compressed.
+// append adds a few entries, mostly small ones, which cannot be compressed. Two of the
+// queues may get full.
 func (u *user) append() {
 	u.t.Helper()
 	var batch []Routed
