@@ -54,6 +54,7 @@ var rows = []row{
 	{"the same, and all fields of the unit's entries", (*bench).pinnedWhole},
 	{"the whole program, run --once, 1 % matching, file action", (*bench).wholeProgram},
 	{"every entry matches, all fields, file action", (*bench).everything},
+	{"every entry appended for three actions and settled, the spool alone", (*bench).spoolAlone},
 	{"every entry delivered to three file actions", (*bench).thrice},
 	{"a destination that is down, every entry queued", (*bench).down},
 	{"journalctl -o json piped into Python", (*bench).python},

@@ -1,7 +1,6 @@
 package spool
 
 import (
-	"encoding/json"
 	"fmt"
 	"time"
 
@@ -122,7 +121,7 @@ type arrival struct {
 }
 
 func newArrival(q *Queue, bound Bound) *arrival {
-	return &arrival{queue: q, state: q.snapshot(), bound: bound}
+	return &arrival{queue: q, state: q.staged(), bound: bound}
 }
 
 // full tells whether the next delivery is to be dropped.
@@ -152,7 +151,7 @@ func (a *arrival) store(tx *bolt.Tx, b *block) (err error) {
 	a.state.Queued += a.added.count
 	a.state.Bytes += a.added.bytes
 	a.state.Dropped.plus(a.dropped)
-	return putState(tx, q.action, a.state)
+	return q.stage(tx, a.state)
 }
 
 // size is how much a queue holds.
@@ -160,12 +159,4 @@ type size struct{ count, bytes int64 }
 
 func (s size) plus(r journal.Record) size {
 	return size{s.count + 1, s.bytes + int64(len(r.Packed()))}
-}
-
-func putState(tx *bolt.Tx, action string, state queueState) error {
-	value, err := json.Marshal(state)
-	if err != nil {
-		return fmt.Errorf("state of queue %q: %w", action, err)
-	}
-	return tx.Bucket(bucketStates).Put([]byte(action), value)
 }

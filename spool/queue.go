@@ -3,6 +3,7 @@ package spool
 import (
 	"bytes"
 	"cmp"
+	"encoding/json"
 	"fmt"
 	"slices"
 	"time"
@@ -129,13 +130,34 @@ func (q *Queue) wake() {
 	}
 }
 
-// snapshot copies the state, so that a transaction can prepare the next one.
-func (q *Queue) snapshot() queueState {
+// durable copies the state as the file has it.
+func (q *Queue) durable() queueState {
 	q.spool.mu.Lock()
 	defer q.spool.mu.Unlock()
 	state := q.state
 	state.Marks = slices.Clone(state.Marks)
 	return state
+}
+
+// staged copies the state as it is within the transaction under way, for it to
+// prepare the next one.
+func (q *Queue) staged() queueState {
+	state, ok := q.spool.staged[q]
+	if !ok {
+		return q.durable()
+	}
+	state.Marks = slices.Clone(state.Marks)
+	return state
+}
+
+// stage makes the state that of the queue within the transaction under way.
+func (q *Queue) stage(tx *bolt.Tx, state queueState) error {
+	value, err := json.Marshal(state)
+	if err != nil {
+		return fmt.Errorf("state of queue %q: %w", q.action, err)
+	}
+	q.spool.staged[q] = state
+	return tx.Bucket(bucketStates).Put([]byte(q.action), value)
 }
 
 // PeekBytes bounds the records of one batch where nothing else does, so that a few
@@ -150,7 +172,7 @@ func (q *Queue) Peek(limit int) ([]Delivery, error) { return q.PeekAfter(nil, li
 // queue's beginning. What was peeked behind that one before, and is not settled, counts
 // as not on its way. maxBytes bounds the records, but for the first; 0 means PeekBytes.
 func (q *Queue) PeekAfter(last *Delivery, limit, maxBytes int) ([]Delivery, error) {
-	state := q.snapshot()
+	state := q.durable()
 	if state.Queued == 0 {
 		return nil, nil
 	}
@@ -289,7 +311,7 @@ func (q *Queue) Settle(batch []Delivery, outcomes []Outcome, wait time.Duration)
 	}
 	s := q.spool
 	settle := func(tx *bolt.Tx) (func(), error) {
-		state, now := q.snapshot(), time.Now()
+		state, now := q.staged(), time.Now()
 		dead := s.lettersIn(tx)
 		for i, d := range batch {
 			o := outcomes[i]
@@ -320,7 +342,7 @@ func (q *Queue) Settle(batch []Delivery, outcomes []Outcome, wait time.Duration)
 		if err != nil {
 			return nil, err
 		}
-		if err := putState(tx, q.action, state); err != nil {
+		if err := q.stage(tx, state); err != nil {
 			return nil, err
 		}
 		return func() {

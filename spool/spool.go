@@ -35,7 +35,6 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/journald-router/journald-router/internal/failpoint"
 	bolt "go.etcd.io/bbolt"
 	bolterrors "go.etcd.io/bbolt/errors"
 )
@@ -85,8 +84,9 @@ type Spool struct {
 	// write is held through each changing transaction: bbolt has one writer
 	// anyway, and what is in memory must change in the same order.
 	write   sync.Mutex
-	buffers buffers       // guarded by write
-	changed chan struct{} // receives a value when a transaction has changed something
+	buffers buffers               // guarded by write
+	staged  map[*Queue]queueState // guarded by write: what the transaction under way has changed
+	changed chan struct{}         // receives a value when a transaction has changed something
 	// unsynced says that the last transaction is in the file, but may not be on the
 	// disk. Guarded by write.
 	unsynced bool
@@ -95,11 +95,12 @@ type Spool struct {
 	db   *bolt.DB
 	swap sync.RWMutex
 
-	mu     sync.Mutex // guards what follows, and every Queue's fields
-	queues map[string]*Queue
-	recent recentBlocks
-	freed  chan struct{} // closed, and made anew, when a queue got smaller
-	limit  LetterLimit
+	mu      sync.Mutex // guards what follows, and every Queue's fields
+	waiting []*change  // for the next transaction
+	queues  map[string]*Queue
+	recent  recentBlocks
+	freed   chan struct{} // closed, and made anew, when a queue got smaller
+	limit   LetterLimit
 	// letters has the counts in the file, by action. The map itself is never
 	// changed, but replaced.
 	letters map[string]LetterCount
@@ -313,60 +314,6 @@ func (s *Spool) Close() error {
 		return fmt.Errorf("close spool: %w", err)
 	}
 	return nil
-}
-
-// view is one transaction that only reads. What it is given by bbolt must not be
-// kept beyond it.
-func (s *Spool) view(read func(tx *bolt.Tx) error) error {
-	s.swap.RLock()
-	defer s.swap.RUnlock()
-	return s.db.View(read)
-}
-
-// update is one changing transaction. change returns what is to be done in
-// memory once the file has it; that runs with s.mu held. See unsynced for what
-// the file has, but the disk may not.
-func (s *Spool) update(op string, change func(tx *bolt.Tx) (then func(), err error)) error {
-	s.write.Lock()
-	defer s.write.Unlock()
-	if err := s.syncLast(); err != nil {
-		return fmt.Errorf("%s in spool %s: %w", op, s.path, err)
-	}
-	var then func()
-	var id int
-	err := s.db.Update(func(tx *bolt.Tx) (err error) {
-		id = tx.ID()
-		then, err = change(tx)
-		failpoint.Hit(op, "commit")
-		return err
-	})
-	if err != nil && !s.holds(id) {
-		return fmt.Errorf("%s in spool %s: %w", op, s.path, err)
-	}
-	s.unsynced = err != nil
-	failpoint.Hit(op, "committed")
-	select {
-	case s.changed <- struct{}{}:
-	default:
-	}
-	if then != nil {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		then()
-	}
-	return nil
-}
-
-// updateFreeing is update for what makes room, or must not wait for it: on a full
-// disk it may use what the reserve has set aside. change may be called again.
-func (s *Spool) updateFreeing(op string, change func(tx *bolt.Tx) (then func(), err error)) error {
-	for {
-		err := s.update(op, change)
-		full := errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT)
-		if !full || !s.reserve.shrink() {
-			return err
-		}
-	}
 }
 
 // Position returns where the reading of a source is to go on: a cursor,

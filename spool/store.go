@@ -24,8 +24,15 @@ var (
 const compressFrom = 16 << 10
 
 // buffers are for making a block: both get as large as the largest was, which is
-// too much to be made anew for each. They belong to the transaction under way.
-type buffers struct{ records, compressed []byte }
+// too much to be made anew for each. They belong to the first block of the
+// transaction under way; bbolt reads them when it commits.
+type buffers struct {
+	records, compressed []byte
+	taken               bool
+}
+
+// free says that the transaction has ended.
+func (buf *buffers) free() { buf.taken = false }
 
 // put stores a block in a bucket of its own. As values of one bucket up to four
 // of them would share a page, that is a megabyte or more, which bbolt writes
@@ -35,6 +42,10 @@ func (buf *buffers) put(blocks *bolt.Bucket, key []byte, queuedAt time.Time, rec
 	if err != nil {
 		return err
 	}
+	if buf.taken {
+		buf = new(buffers)
+	}
+	buf.taken = true
 	buf.records = appendRecords(slices.Grow(buf.records[:0], recordsSize(records)), queuedAt, records)
 	if len(buf.records) < compressFrom {
 		return b.Put(keyRecords, buf.records)
