@@ -148,7 +148,7 @@ func losses(line func(name, format string, args ...any), s *router.Snapshot) {
 		if a.Dropped > 0 {
 			line("dropped", "%s for %s, as its queue was full; the last one at %s", count(int(a.Dropped), "delivery"), a.Name, stamp(a.LastDropped))
 		}
-		if a.Failures > 0 {
+		if a.Failures > 0 && a.Kind != "" { // else there is no next try
 			line("failing", "%s, %s in a row; next try %s; %s", a.Name, count(a.Failures, "time"), stamp(a.NextTry), action.OneLine(a.LastError, len(a.LastError)))
 		}
 		if a.Kind == "" {

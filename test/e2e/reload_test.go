@@ -68,6 +68,9 @@ rules:
 				t.Errorf("%s: status has no %s:\n%s", when, want, text)
 			}
 		}
+		if strings.Contains(text, "next try") {
+			t.Errorf("%s: a queue without an action is not tried, but status says:\n%s", when, text)
+		}
 		if list := p.run("dead", "list"); strings.Count(list, "first") != 1 {
 			t.Errorf("%s: the dead letters:\n%s", when, list)
 		}
