@@ -70,6 +70,7 @@ func TestReloadWhileNothingCanBeNoted(t *testing.T) {
 			}
 		}
 		time.Sleep(time.Minute)
+		synctest.Wait()
 		if n := len(r.letters()); n != 0 || !strings.Contains(r.log.String(), "could not be noted") {
 			t.Errorf("%d letters on a full disk; the log:\n%s", n, &r.log)
 		}
