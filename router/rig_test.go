@@ -188,12 +188,30 @@ type rig struct {
 	journal *memory
 	dir     string
 	spool   *spool.Spool
-	log     strings.Builder
+	log     record
 	options Options
 	routes  Routes
 	router  *Router
 	cancel  context.CancelFunc
 	done    chan error
+}
+
+// record is a log that can be read while it is written.
+type record struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+func (r *record) Write(p []byte) (int, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.text.Write(p)
+}
+
+func (r *record) String() string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.text.String()
 }
 
 // newRig routes entries that begin with "X: " to all the destinations; names are
