@@ -96,7 +96,7 @@ type Spool struct {
 	swap sync.RWMutex
 
 	mu      sync.Mutex // guards what follows, and every Queue's fields
-	waiting []*change  // for the next transaction
+	waiting []*part    // for the next transaction
 	queues  map[string]*Queue
 	recent  recentBlocks
 	freed   chan struct{} // closed, and made anew, when a queue got smaller

@@ -13,8 +13,8 @@ import (
 // is written and synced, the others that want one gather, and the next is theirs, in
 // the order in which they came. Nobody waits for company.
 
-// A change is one caller's part of a transaction.
-type change struct {
+// A part is what one caller changes in a transaction.
+type part struct {
 	op    string
 	apply func(tx *bolt.Tx) (then func(), err error)
 	then  func()
@@ -38,17 +38,17 @@ func (s *Spool) view(read func(tx *bolt.Tx) error) error {
 // transaction has failed that it was in with others, and must find the states of
 // queues by Queue.staged, as those may have changed them.
 func (s *Spool) update(op string, apply func(tx *bolt.Tx) (then func(), err error)) error {
-	c := &change{op: op, apply: apply}
+	p := &part{op: op, apply: apply}
 	s.mu.Lock()
-	s.waiting = append(s.waiting, c)
+	s.waiting = append(s.waiting, p)
 	s.mu.Unlock()
 	s.write.Lock()
 	defer s.write.Unlock()
-	if !c.done {
+	if !p.done {
 		s.updateWaiting()
 	}
-	if c.err != nil {
-		return fmt.Errorf("%s in spool %s: %w", op, s.path, c.err)
+	if p.err != nil {
+		return fmt.Errorf("%s in spool %s: %w", op, s.path, p.err)
 	}
 	return nil
 }
@@ -73,9 +73,9 @@ func (s *Spool) updateWaiting() {
 	s.waiting = nil
 	s.mu.Unlock()
 	err := s.commit(all)
-	for _, c := range all {
-		if c.done, c.err = true, err; err != nil && len(all) > 1 {
-			c.err = s.commit([]*change{c})
+	for _, p := range all {
+		if p.done, p.err = true, err; err != nil && len(all) > 1 {
+			p.err = s.commit([]*part{p})
 		}
 	}
 }
@@ -91,7 +91,7 @@ func (s *Spool) forgetHeads() {
 }
 
 // commit makes the changes in one transaction.
-func (s *Spool) commit(all []*change) error {
+func (s *Spool) commit(all []*part) error {
 	if err := s.syncLast(); err != nil {
 		return err
 	}
@@ -100,11 +100,11 @@ func (s *Spool) commit(all []*change) error {
 	var id int
 	err := s.db.Update(func(tx *bolt.Tx) (err error) {
 		id = tx.ID()
-		for _, c := range all {
-			if c.then, err = c.apply(tx); err != nil {
+		for _, p := range all {
+			if p.then, err = p.apply(tx); err != nil {
 				return err
 			}
-			failpoint.Hit(c.op, "commit")
+			failpoint.Hit(p.op, "commit")
 		}
 		return nil
 	})
@@ -114,8 +114,8 @@ func (s *Spool) commit(all []*change) error {
 		return err
 	}
 	s.unsynced = err != nil
-	for _, c := range all {
-		failpoint.Hit(c.op, "committed")
+	for _, p := range all {
+		failpoint.Hit(p.op, "committed")
 	}
 	select {
 	case s.changed <- struct{}{}:
@@ -123,9 +123,9 @@ func (s *Spool) commit(all []*change) error {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, c := range all {
-		if c.then != nil {
-			c.then()
+	for _, p := range all {
+		if p.then != nil {
+			p.then()
 		}
 	}
 	return nil
