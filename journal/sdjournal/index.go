@@ -1,6 +1,7 @@
 package sdjournal
 
 import (
+	"errors"
 	"fmt"
 	"syscall"
 	"unsafe"
@@ -29,9 +30,10 @@ func (r *Reader) readIndex() error {
 	r.countFrom(place{})
 	n := C.reader_collect(r.c, C.uint64_t(atOnce), aheadRoom)
 	r.noStretch()
-	r.c.cut = cut // give counts those of what is given out
-	if n < 0 {
-		return fmt.Errorf("read journal: %w", syscall.Errno(-n))
+	// give counts those of what is given out.
+	r.c.cut = cut
+	if n < 0 { // what was read before that is read again
+		return errors.Join(fmt.Errorf("read journal: %w", syscall.Errno(-n)), r.takeBack(from, n))
 	}
 	if !r.areWhole(n) {
 		return r.takeBack(from, n)
@@ -43,7 +45,10 @@ func (r *Reader) readIndex() error {
 	}
 	r.ahead.now = collected{end: end, entries: C.GoBytes(unsafe.Pointer(r.c.collected.data), C.int(r.c.collected.len))}
 	r.ahead.away = len(r.ahead.now.entries) > 0
-	if n == 0 && !r.ahead.away {
+	if r.ahead.away { // none of them is given out yet
+		return r.claim(from)
+	}
+	if n == 0 {
 		return r.noNext()
 	}
 	return nil
@@ -65,11 +70,19 @@ func (r *Reader) allOpen() bool {
 	if err != nil || usage == r.indexUsage {
 		return err == nil
 	}
-	if missed, _, err := r.missed(); err != nil || missed > r.passedOver {
+	// A file that journald deletes it empties first: that libsystemd then drops it, too,
+	// what is there does not tell.
+	if usage < r.indexUsage || !r.noneMissed() {
 		return false
 	}
 	r.indexUsage = usage // journald has written
 	return true
+}
+
+// noneMissed says whether it is certain that the handle has all files open that there are.
+func (r *Reader) noneMissed() bool {
+	missed, _, err := r.missed()
+	return err == nil && missed <= r.passedOver
 }
 
 // takeBack scans from the cursor on. A handle that has dropped a file is of no use for
@@ -79,8 +92,12 @@ func (r *Reader) takeBack(from string, n C.int) error {
 		return err
 	}
 	r.patience = min(2*r.patience, maxPatience)
+	// What has only come or gone is no reason to walk.
+	if n := C.reader_process(r.c); n < 0 {
+		return fmt.Errorf("look for new journal files: %w", syscall.Errno(-n))
+	}
 	leave := r.leaveIndex
-	if n == C.READER_STUCK || !r.allOpen() {
+	if n == C.READER_STUCK || !r.noneMissed() {
 		leave = r.walkBack
 	}
 	if err := leave(); err != nil {

@@ -4,6 +4,7 @@ import (
 	"math"
 	"slices"
 	"strings"
+	"syscall"
 
 	"github.com/journald-router/journald-router/journal"
 )
@@ -120,6 +121,13 @@ func (r *Reader) takeIndex() error {
 	if err != nil {
 		return err
 	}
+	// One that was deleted before would not be missed in what is open.
+	if n := C.reader_process(r.c); n < 0 {
+		return syscall.Errno(-n)
+	}
+	if r.c.before != nil { // Next looks for a gap first
+		return nil
+	}
 	if r.indexUsage, err = r.journal.GetUsage(); err != nil {
 		return err
 	}
@@ -226,6 +234,9 @@ func (r *Reader) endIndex() error {
 	}
 	// Only now is it certain that nothing up to the last entry is left.
 	if !r.isIndexWhole(parseCursor(cursor)) {
+		if !r.allOpen() {
+			return r.walkBack()
+		}
 		return r.leaveIndex()
 	}
 	more, err := r.seekIndex(cursor)
