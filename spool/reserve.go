@@ -38,16 +38,8 @@ func (r *reserve) hold() error {
 	if r.size == reserveBytes {
 		return nil
 	}
-	if r.file == nil {
-		f, err := os.OpenFile(r.path, os.O_RDWR|os.O_CREATE, 0o600)
-		if err != nil {
-			return fmt.Errorf("set space aside: %w", err)
-		}
-		info, err := f.Stat()
-		if err != nil {
-			return errors.Join(fmt.Errorf("set space aside: %w", err), f.Close())
-		}
-		r.file, r.size = f, info.Size() // what an earlier run has left
+	if err := r.open(os.O_CREATE); err != nil {
+		return fmt.Errorf("set space aside: %w", err)
 	}
 	err := unix.Fallocate(int(r.file.Fd()), 0, 0, reserveBytes)
 	if errors.Is(err, unix.EOPNOTSUPP) {
@@ -61,6 +53,23 @@ func (r *reserve) hold() error {
 	if err := errors.Join(err, r.file.Truncate(r.size)); r.size < reserveLeast {
 		return fmt.Errorf("set %d MiB aside in %s: %w", reserveBytes>>20, r.path, err)
 	}
+	return nil
+}
+
+// open takes over what an earlier run has left.
+func (r *reserve) open(flag int) error {
+	if r.file != nil {
+		return nil
+	}
+	f, err := os.OpenFile(r.path, os.O_RDWR|flag, 0o600)
+	if err != nil {
+		return err
+	}
+	info, err := f.Stat()
+	if err != nil {
+		return errors.Join(err, f.Close())
+	}
+	r.file, r.size = f, info.Size()
 	return nil
 }
 
@@ -80,7 +89,8 @@ func (s *Spool) hasRoom(entries []Routed) bool {
 func (r *reserve) shrink() bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.size == 0 {
+	// It may not be open yet: with a full disk nothing is ever appended.
+	if err := r.open(0); err != nil || r.size == 0 {
 		return false
 	}
 	r.size -= min(r.size, reserveStep)

@@ -45,6 +45,10 @@ func (s *Spool) syncLast() (err error) {
 	if err := unix.Fdatasync(int(f.Fd())); err != nil {
 		return fmt.Errorf("sync the last change: %w", err)
 	}
+	// bbolt takes what that transaction has freed for free at once, also where somebody
+	// still reads it: they end first.
+	s.swap.Lock()
+	defer s.swap.Unlock()
 	s.unsynced = false
 	return nil
 }
