@@ -198,25 +198,40 @@ func (f *indexFile) values(at uint64, wanted journal.Sieve) bool {
 // value goes through all entries of a value, and says whether they are as many as
 // it says, and the value is where it is looked for.
 func (f *indexFile) value(at uint64, value []byte) bool {
-	last, count := u64(value, 40), uint64(1)
-	number, ok := f.entry(last)
+	first, ok := f.entry(u64(value, 40))
 	if !ok || !f.hashed(at, u64(value, 16)) {
 		return false
 	}
-	ahead := f.numberedBy(f.position.source) && number > f.position.seqnum
-	heads := !ahead && !bytes.HasPrefix(value[f.payload:], []byte(sd.SD_JOURNAL_FIELD_BOOT_ID+"="))
+	last, ok := f.arrays(at, value, false)
+	if !ok {
+		return false
+	}
+	// libsystemd seeks where some are before the position, and some behind it.
+	before, behind := first <= f.position.seqnum, last > f.position.seqnum
+	seeks := before && behind || !f.numberedBy(f.position.source)
+	if seeks && !bytes.HasPrefix(value[f.payload:], []byte(sd.SD_JOURNAL_FIELD_BOOT_ID+"=")) {
+		_, ok = f.arrays(at, value, true)
+	}
+	return ok
+}
+
+// arrays goes through the arrays of a value's entries, and with heads also looks at each
+// of these. It returns the number of the last one.
+func (f *indexFile) arrays(at uint64, value []byte, heads bool) (number uint64, ok bool) {
+	last, count := u64(value, 40), uint64(1)
 	for before, array := uint64(0), u64(value, 48); array != 0; {
 		var b [24]byte
 		length, ok := f.object(b[:], array, kindEntryArray, 24)
 		if !ok || array <= before || !f.entries(array+24, length-24, heads, &last, &count) {
-			return false
+			return 0, false
 		}
 		before, array = array, u64(b[:], 16)
 	}
+	number, ok = f.entry(last)
 	// journald writes where an entry is, and then counts it.
 	var now [64]byte
-	_, ok = f.object(now[:], at, kindData, 64)
-	return ok && u64(value, 56) <= count && count <= u64(now[:], 56)+1
+	_, there := f.object(now[:], at, kindData, 64)
+	return number, ok && there && u64(value, 56) <= count && count <= u64(now[:], 56)+1
 }
 
 // entries goes through the entries in an array, up to where it is not in use yet, and
