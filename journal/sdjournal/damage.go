@@ -177,14 +177,11 @@ func (r *Reader) walk(cursor string) (found, same bool, err error) {
 	if err := r.renew(); err != nil || cursor == journal.Head {
 		return false, false, tooFew(0, err)
 	}
-	if err := r.journal.SeekTail(); err != nil {
-		return false, false, err
-	}
-	n, err := r.journal.Previous()
+	none, err := r.seekLast()
 	if err != nil {
 		return false, false, err
 	}
-	if n == 0 {
+	if none {
 		return false, false, r.journal.SeekHead()
 	}
 	if last, err := r.here(); err == nil && want.after(last) {

@@ -74,8 +74,8 @@ func (r *Reader) checkFilesIfChanged() error {
 	if slices.Equal(changed, r.changed) {
 		return nil
 	}
-	if n := C.reader_process(r.c); n < 0 { // opens what has come
-		return fmt.Errorf("look for new journal files: %w", syscall.Errno(-n))
+	if err := r.process(); err != nil { // opens what has come
+		return err
 	}
 	missed, files, err := r.missed()
 	if errors.Is(err, errUnsettled) {

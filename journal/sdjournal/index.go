@@ -93,8 +93,8 @@ func (r *Reader) takeBack(from string, n C.int) error {
 	}
 	r.patience = min(2*r.patience, maxPatience)
 	// What has only come or gone is no reason to walk.
-	if n := C.reader_process(r.c); n < 0 {
-		return fmt.Errorf("look for new journal files: %w", syscall.Errno(-n))
+	if err := r.process(); err != nil {
+		return err
 	}
 	leave := r.leaveIndex
 	if n == C.READER_STUCK || !r.noneMissed() {

@@ -4,7 +4,6 @@ import (
 	"math"
 	"slices"
 	"strings"
-	"syscall"
 
 	"github.com/journald-router/journald-router/journal"
 )
@@ -122,8 +121,8 @@ func (r *Reader) takeIndex() error {
 		return err
 	}
 	// One that was deleted before would not be missed in what is open.
-	if n := C.reader_process(r.c); n < 0 {
-		return syscall.Errno(-n)
+	if err := r.process(); err != nil {
+		return err
 	}
 	if r.c.before != nil { // Next looks for a gap first
 		return nil

@@ -40,14 +40,11 @@ func (r *Reader) position() error {
 
 // findLast notes the entry to end at.
 func (r *Reader) findLast() error {
-	if err := r.journal.SeekTail(); err != nil {
-		return err
-	}
-	n, err := r.journal.Previous()
+	none, err := r.seekLast()
 	if err != nil {
 		return err
 	}
-	if n == 0 {
+	if none {
 		r.ended = true
 		return nil
 	}

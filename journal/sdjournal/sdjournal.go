@@ -416,6 +416,11 @@ func (r *Reader) Process() error {
 	if err := r.claimGiven(); err != nil {
 		return err
 	}
+	return r.process()
+}
+
+// process is Process for the reader's own handle alone, wherever the reader stands.
+func (r *Reader) process() error {
 	if n := C.reader_process(r.c); n < 0 {
 		return fmt.Errorf("look for new journal files: %w", syscall.Errno(-n))
 	}
