@@ -48,21 +48,17 @@ func join(batch []action.Message, between string) ([]byte, error) {
 		if i > 0 {
 			b.WriteString(between)
 		}
-		value, err := m.Text, error(nil)
+		value, err := []byte(m.Text), error(nil)
 		switch {
 		case !m.Custom:
-			var object []byte
-			object, err = whole(m)
-			value = string(bytes.TrimSpace(object))
-		case !json.Valid([]byte(value)):
-			var text []byte
-			text, err = json.Marshal(value)
-			value = string(text)
+			value, err = whole(m)
+		case !json.Valid(value):
+			value, err = json.Marshal(m.Text)
 		}
 		if err != nil {
 			return nil, err
 		}
-		if err := json.Compact(&b, []byte(value)); err != nil {
+		if err := json.Compact(&b, value); err != nil {
 			return nil, err
 		}
 	}
