@@ -187,32 +187,13 @@ func TestDroppedUnderManyCalls(t *testing.T) {
 	}
 }
 
-// newLines is a log of which what is new can be taken while it is written.
-type newLines struct {
-	mu   sync.Mutex
-	text strings.Builder
-}
-
-func (l *newLines) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.Write(p)
-}
-
-func (l *newLines) take() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	defer l.text.Reset()
-	return l.text.String()
-}
-
 // TestDroppingIsLogged: when it begins, once a minute, and when it has ended.
 func TestDroppingIsLogged(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := &destination{deliver: func(context.Context, []action.Message) error { return errors.New("down") }}
 		r := newRig(t, newMemory("X: 1"), d)
 		r.routes.Actions[0].MaxBytes, r.routes.Actions[0].WhenFull = 1, spool.DropNewest
-		log := new(newLines)
+		log := new(record)
 		r.options.Log = slog.New(slog.NewTextHandler(log, nil))
 		r.start()
 		lines := func(want ...string) {

@@ -214,6 +214,14 @@ func (r *record) String() string {
 	return r.text.String()
 }
 
+// take returns what is new since it last did.
+func (r *record) take() string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	defer r.text.Reset()
+	return r.text.String()
+}
+
 // newRig routes entries that begin with "X: " to all the destinations; names are
 // a, b, ...
 func newRig(t *testing.T, j *memory, destinations ...action.Action) *rig {
