@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"encoding/json"
 	"fmt"
+	"io"
 	"reflect"
 	"slices"
 	"strings"
@@ -18,8 +19,11 @@ import (
 // A Template is a parsed `text:`, in the language of Go's text/template. Its dot
 // is a Data.
 type Template struct {
-	text     *template.Template
+	text interface {
+		Execute(w io.Writer, data any) error
+	}
 	captures []string
+	fixed    bool
 }
 
 // Data is what a template sees. Its exported fields and methods are the names
@@ -122,7 +126,7 @@ func ParseTemplate(text string, escape func(string) string) (*Template, error) {
 	if err != nil {
 		return nil, errorWithoutName(err)
 	}
-	tmpl := &Template{text: t}
+	tmpl := &Template{text: t, fixed: !slices.ContainsFunc(t.Root.Nodes, func(n parse.Node) bool { return n.Type() != parse.NodeText })}
 	var unknown error
 	for _, one := range t.Templates() {
 		walk(one.Root, one == t, func(n parse.Node, dotIsData bool) {
@@ -148,12 +152,19 @@ func ParseTemplate(text string, escape func(string) string) (*Template, error) {
 	if unknown != nil {
 		return nil, unknown
 	}
-	// What a function makes of an empty entry says nothing about full ones:
-	// {{ slice .Captures.commit 0 7 }} is right where the regex sees to it.
-	if _, err := tmpl.Render(Data{}); err != nil && !strings.Contains(err.Error(), ": error calling ") {
+	if err := tmpl.try(); err != nil {
 		return nil, err
 	}
 	return tmpl, nil
+}
+
+// try renders an empty entry. What a function makes of that says nothing about full
+// ones: {{ slice .Captures.commit 0 7 }} is right where the regex sees to it.
+func (t *Template) try() error {
+	if _, err := t.Render(Data{}); err != nil && !strings.Contains(err.Error(), ": error calling ") {
+		return err
+	}
+	return nil
 }
 
 // use notes that the template has .A.B of its Data, and refuses a name that
@@ -187,6 +198,9 @@ var dataNames = func() (names []string) {
 // of first use: for checking them against those the rule's regexes have.
 func (t *Template) Captures() []string { return t.captures }
 
+// Fixed says that the template is mere text: the same for every entry.
+func (t *Template) Fixed() bool { return t.fixed }
+
 // Render makes the text of one delivery.
 func (t *Template) Render(d Data) (string, error) {
 	var b strings.Builder
@@ -209,7 +223,7 @@ func escaper(escape func(string) string) func(any) string {
 // "text" at": the user knows neither the name nor, as the text is mostly one
 // line, wants the position before the message.
 func errorWithoutName(err error) error {
-	s := strings.TrimPrefix(err.Error(), "template: text:")
+	s := strings.TrimPrefix(strings.TrimPrefix(err.Error(), "html/"), "template: text:")
 	_, after, found := strings.Cut(s, `executing "text" at `)
 	if found {
 		s = after
