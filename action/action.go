@@ -35,6 +35,9 @@ type Message struct {
 	Custom bool
 	// Record is the whole entry.
 	Record journal.Record
+	// Data is what templates in the action's own settings see. Its Text is MESSAGE
+	// less the rule's prefix, as the entry has it: neither rendered nor escaped.
+	Data Data
 }
 
 // An Action carries out deliveries at one destination. It is used by one
@@ -81,6 +84,22 @@ type Parallel interface {
 // inserts goes through Escape; what the user wrote around it does not.
 type Escaper interface {
 	Escape(s string) string
+}
+
+// A Templater is an action with templates in its own settings. Templates returns them
+// by the settings' names, as a FieldError has them; what they use is checked against
+// each rule that leads to the action.
+type Templater interface {
+	Templates() map[string]*Template
+}
+
+// A Prober can tell whether Deliver would get through.
+type Prober interface {
+	// Probe connects to the destination and tries what of the settings can be tried,
+	// the credentials above all, without sending or changing anything there. Its
+	// errors are like those of Deliver, of no class. It returns soon after ctx is
+	// done, and may be called while Deliver is.
+	Probe(ctx context.Context) error
 }
 
 // A Closer is an action that holds something open. Close is called once, after

@@ -2,6 +2,7 @@ package action
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -26,9 +27,10 @@ const (
 // NewHTTPClient makes the client for one action: proxies as the environment
 // says (HTTPS_PROXY, HTTP_PROXY, NO_PROXY), connections that are kept for
 // half a minute but not after a failure, and no redirects: what a user wrote is
-// where it goes.
-func NewHTTPClient() *http.Client {
+// where it goes. security is for https; nil trusts what the system trusts.
+func NewHTTPClient(security *tls.Config) *http.Client {
 	t := http.DefaultTransport.(*http.Transport).Clone()
+	t.TLSClientConfig = security
 	t.IdleConnTimeout = 30 * time.Second
 	t.MaxResponseHeaderBytes = 64 << 10
 	return &http.Client{

@@ -44,7 +44,7 @@ func TestSendHTTP(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			server := httptest.NewServer(tt.handler)
 			defer server.Close()
-			client := action.NewHTTPClient()
+			client := action.NewHTTPClient(nil)
 			defer client.CloseIdleConnections()
 			req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, server.URL, strings.NewReader("hello"))
 			if err != nil {
@@ -78,7 +78,7 @@ func TestSendHTTPTrickle(t *testing.T) {
 				time.Sleep(1500 * time.Millisecond)
 			}
 		}()
-		client := action.NewHTTPClient()
+		client := action.NewHTTPClient(nil)
 		action.TransportOf(client).Proxy = nil
 		action.TransportOf(client).DialContext = func(context.Context, string, string) (net.Conn, error) { return near, nil }
 		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://trickle.example/", nil)
@@ -120,7 +120,7 @@ func TestSendHTTPErrors(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			_, _, err = action.SendHTTP(action.NewHTTPClient(), req)
+			_, _, err = action.SendHTTP(action.NewHTTPClient(nil), req)
 			if err == nil || !strings.Contains(err.Error(), tt.want) || action.IsPermanent(err) {
 				t.Errorf("%v, want %s", err, tt.want)
 			}
@@ -165,7 +165,7 @@ func TestConnectionIsGivenUpAfterAFailure(t *testing.T) {
 				}
 				before, after := serve("old"), serve("new")
 				address := before.Listener.Addr().String()
-				client := action.NewHTTPClient()
+				client := action.NewHTTPClient(nil)
 				defer client.CloseIdleConnections()
 				transport := action.TransportOf(client)
 				transport.TLSClientConfig = &tls.Config{InsecureSkipVerify: true}

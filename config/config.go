@@ -34,6 +34,9 @@ type Config struct {
 	Files []string
 	// Notes are what is legal but should be known.
 	Notes []Problem
+	// Lacking are the names of actions whose credentials are not known here, which
+	// there are only with Options.Check.
+	Lacking map[string]bool
 }
 
 // Journal is the section `journal:`. It can be compared with ==.
@@ -72,7 +75,7 @@ func Load(path string, o Options) (*Config, error) {
 	l := &loader{sources: read(path), check: o.Check, secrets: make(map[string]bool)}
 	c := &Config{
 		Files: l.files, Journal: l.decodeJournal(), State: l.decodeState(), HTTP: l.decodeHTTP(),
-		DeadLetters: l.decodeDeadLetters(),
+		DeadLetters: l.decodeDeadLetters(), Lacking: make(map[string]bool),
 	}
 	for _, s := range l.actions {
 		l.decodeAction(s)
@@ -91,6 +94,9 @@ func Load(path string, o Options) (*Config, error) {
 	for _, b := range l.built {
 		b.Redact = redact
 		c.Actions = append(c.Actions, b.Action)
+		if b.lacks {
+			c.Lacking[b.Name] = true
+		}
 	}
 	c.Rules = rules.New(l.decoded)
 	l.noteUnused()

@@ -35,6 +35,9 @@ func withSecrets(t *testing.T, yaml string) (*Config, error) {
 		if strings.HasSuffix(strings.ToLower(m[2]), "token") {
 			secret = "xoxb-" + m[2]
 		}
+		if s := examplePEM[m[2]]; s != "" {
+			secret = s
+		}
 		switch m[1] {
 		case "credential":
 			files["credentials/"+m[2]] = secret
@@ -48,6 +51,10 @@ func withSecrets(t *testing.T, yaml string) (*Config, error) {
 	t.Setenv(credentialsDirectory, filepath.Join(filepath.Dir(path), "credentials"))
 	return Load(path, Options{})
 }
+
+// examplePEM are the credentials of the examples that must be in PEM: a certificate
+// that signs itself, and its key.
+var examplePEM = map[string]string{"internal-ca": exampleCertificate, "router-cert": exampleCertificate, "router-key": exampleKey}
 
 // TestExample: as shipped it loads, needs nothing, prints only, and what it says
 // to try does what it says.

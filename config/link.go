@@ -1,6 +1,7 @@
 package config
 
 import (
+	"maps"
 	"path/filepath"
 	"slices"
 
@@ -74,8 +75,9 @@ func (l *loader) linkRule(r *rules.Rule) {
 		if r.HasText {
 			b.RuleText[r.Name] = l.parseRuleText(r, b.escape())
 		} else if b.Text != nil {
-			l.checkCaptures(b.Text, b.text.Pos(), r)
+			l.checkCaptures(b.Text, b.text.Name(), b.text.Pos(), r)
 		}
+		l.checkTemplates(b, r)
 	}
 }
 
@@ -85,25 +87,38 @@ func (l *loader) parseRuleText(r *rules.Rule, escape func(string) string) *actio
 		l.Add(r.TextPos, "", "bad %v", err)
 		return nil
 	}
-	l.checkCaptures(t, r.TextPos, r)
+	l.checkCaptures(t, "text", r.TextPos, r)
 	return t
+}
+
+// checkTemplates checks those in the action's own settings.
+func (l *loader) checkTemplates(b *built, r *rules.Rule) {
+	templater, ok := b.Destination.(action.Templater)
+	if !ok {
+		return
+	}
+	templates := templater.Templates()
+	for _, key := range slices.Sorted(maps.Keys(templates)) {
+		at, _ := b.section.Find(key)
+		l.checkCaptures(templates[key], key, at.Pos(), r)
+	}
 }
 
 // checkCaptures refuses captures that no regex of the rule has: they would be
 // empty for ever.
-func (l *loader) checkCaptures(t *action.Template, at strict.Pos, r *rules.Rule) {
-	for _, name := range t.Captures() {
-		if slices.Contains(r.Captures(), name) {
+func (l *loader) checkCaptures(t *action.Template, name string, at strict.Pos, r *rules.Rule) {
+	for _, capture := range t.Captures() {
+		if slices.Contains(r.Captures(), capture) {
 			continue
 		}
-		hint := "name a group in a regex of the rule: (?P<" + name + ">...)"
+		hint := "name a group in a regex of the rule: (?P<" + capture + ">...)"
 		if len(r.Captures()) > 0 {
-			hint = strict.DidYouMean(name, r.Captures())
+			hint = strict.DidYouMean(capture, r.Captures())
 		}
-		if at != r.TextPos {
+		if name == "text" && at != r.TextPos {
 			hint += "; or give the rule a text of its own"
 		}
-		l.Add(at, hint, "text has .Captures.%s, which rule %s does not capture", name, strict.Quote(r.Name))
+		l.Add(at, hint, "%s has .Captures.%s, which rule %s does not capture", name, capture, strict.Quote(r.Name))
 	}
 }
 

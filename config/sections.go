@@ -34,7 +34,9 @@ type built struct {
 	router.Action
 	key      strict.Value // its name in the file
 	text     strict.Value // its `text:`, if it Exists
+	section  strict.Value // that of its kind
 	settings any          // the Config of its kind, or nil
+	lacks    bool         // a credential stands for one that is not known
 }
 
 // decodeState returns an absolute path, or an empty string where it is wrong.
@@ -210,7 +212,7 @@ func (l *loader) build(b *built, v strict.Value) {
 	}
 	v = v.WithExpander(l.expand)
 	settings, ok, construct := k.decode(v)
-	b.settings = settings
+	b.section, b.settings, b.lacks = v, settings, l.check && l.lacksCredential(v)
 	l.collectSecrets(settings, v)
 	destination, err := construct()
 	if err == nil {

@@ -107,6 +107,7 @@ func (w *worker) expired(d spool.Delivery, status spool.QueueStatus) bool {
 // message renders the text of a delivery.
 func (w *worker) message(d *spool.Delivery) (action.Message, error) {
 	m := action.Message{ID: d.ID, Rule: d.Rule, Text: d.Text(), Record: d.Record}
+	m.Data = action.NewData(d.ID, d.Rule, m.Text, d.Captures, d.Record)
 	t := w.RuleText[d.Rule]
 	if t == nil {
 		t = w.Text
@@ -117,7 +118,7 @@ func (w *worker) message(d *spool.Delivery) (action.Message, error) {
 		}
 		return m, nil
 	}
-	text, err := t.Render(action.NewData(d.ID, d.Rule, m.Text, d.Captures, d.Record))
+	text, err := t.Render(m.Data)
 	if err != nil {
 		return m, err
 	}

@@ -62,6 +62,8 @@ type Harness struct {
 	Secrets []string
 	// Repeat says what becomes of a delivery that is made twice; it is logged.
 	Repeat string
+	// Once says that the destination can tell a repeat, and keeps one of the two.
+	Once bool
 }
 
 // Run checks the contract of action.Action and of the interfaces beside it.
@@ -127,7 +129,7 @@ func Run(t *testing.T, h Harness) {
 	h.run(t, Well, "accepts a repeat", func(t *testing.T, d Destination) {
 		h.accepted(t, d, message(0))
 		h.accepted(t, d, message(0))
-		if n := len(d.Accepted()); n != 1 && n != 2 {
+		if n := len(d.Accepted()); n != 1 && (h.Once || n != 2) {
 			t.Errorf("a delivery made twice arrived %d times", n)
 		}
 		t.Logf("a repeat: %s", h.Repeat)
@@ -198,11 +200,45 @@ func Run(t *testing.T, h Harness) {
 			t.Error("a destination that refuses accepted")
 		}
 	})
+	h.probe(t)
 	h.run(t, Well, "time limit", func(t *testing.T, d Destination) {
 		if l, ok := d.Action.(action.TimeLimiter); ok && l.TimeLimit() <= 0 {
 			t.Errorf("TimeLimit is %v", l.TimeLimit())
 		}
 	})
+}
+
+// probe checks action.Prober, in every mood: whether a probe finds it out, depends on
+// the destination.
+func (h Harness) probe(t *testing.T) {
+	for _, mood := range []Mood{Well, Failing, Refusing, Busy, Hanging, Echoing} {
+		h.run(t, mood, "probe while "+string(mood), func(t *testing.T, d Destination) {
+			p, ok := d.Action.(action.Prober)
+			if !ok {
+				return // there is nothing to connect to
+			}
+			ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+			if mood == Hanging {
+				ctx, cancel = context.WithTimeout(t.Context(), 50*time.Millisecond)
+			}
+			defer cancel()
+			start := time.Now()
+			err := p.Probe(ctx)
+			h.noSecrets(t, err)
+			if mood == Well && err != nil {
+				t.Errorf("%v, although the destination is well", err)
+			}
+			if took := time.Since(start); mood == Hanging && took > 2*time.Second {
+				t.Errorf("Probe took %v to stop", took)
+			}
+			if mood == Well {
+				if n := len(d.Accepted()); n != 0 {
+					t.Errorf("%d deliveries arrived by the probe: %q", n, d.Accepted())
+				}
+				h.accepted(t, d, message(0))
+			}
+		})
+	}
 }
 
 // run runs one check with a destination of its own, and closes the action.
@@ -336,17 +372,16 @@ func RefusedKeys(t *testing.T, err error) (keys []string) {
 	if err == nil {
 		return nil
 	}
-	errs := []error{err}
 	if joined, ok := err.(interface{ Unwrap() []error }); ok {
-		errs = joined.Unwrap()
-	}
-	for _, err := range errs {
-		e, ok := err.(*action.FieldError)
-		if !ok || e.Problem == "" || e.Hint == "" {
-			t.Errorf("%#v is no *action.FieldError with a problem and a hint", err)
-			continue
+		for _, err := range joined.Unwrap() {
+			keys = append(keys, RefusedKeys(t, err)...)
 		}
-		keys = append(keys, e.Key)
+		return keys
 	}
-	return keys
+	e, ok := err.(*action.FieldError)
+	if !ok || e.Problem == "" || e.Hint == "" {
+		t.Errorf("%#v is no *action.FieldError with a problem and a hint", err)
+		return nil
+	}
+	return []string{e.Key}
 }

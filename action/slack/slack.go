@@ -30,6 +30,9 @@ type Config struct {
 	// APIURL is the address of Slack's Web API, for GovSlack or a proxy. It goes
 	// with token only. Default: https://slack.com/api/
 	APIURL string `yaml:"api_url"`
+	// TLS is for a proxy, or another server of that API: what to trust, and the
+	// router's own certificate.
+	TLS action.TLS `yaml:"tls"`
 	// Timeout is the time limit of one request. Default: 30s.
 	Timeout time.Duration `yaml:"timeout"`
 }
@@ -51,15 +54,17 @@ var (
 	_ action.Fitter      = (*Action)(nil)
 	_ action.Batcher     = (*Action)(nil)
 	_ action.Parallel    = (*Action)(nil)
+	_ action.Prober      = (*Action)(nil)
 )
 
 // New makes the action; it connects to nothing. Its errors are
 // *action.FieldError, joined.
 func New(c Config) (*Action, error) {
-	if err := c.check(); err != nil {
+	security, err := c.TLS.Config()
+	if err := errors.Join(c.check(), err); err != nil {
 		return nil, err
 	}
-	a := &Action{config: c, http: action.NewHTTPClient()}
+	a := &Action{config: c, http: action.NewHTTPClient(security)}
 	if c.WebhookURL != "" {
 		u, _ := url.Parse(c.WebhookURL.Reveal())
 		a.to = "webhook at " + u.Host

@@ -1,6 +1,7 @@
 package webhook
 
 import (
+	"crypto/tls"
 	"encoding/base64"
 	"errors"
 	"maps"
@@ -13,7 +14,7 @@ import (
 )
 
 // check parses the settings, and reports everything that is wrong with them.
-func (c Config) check() (target *url.URL, header http.Header, err error) {
+func (c Config) check() (target *url.URL, header http.Header, security *tls.Config, err error) {
 	var errs []error
 	refuse := func(key, problem, hint string) {
 		errs = append(errs, &action.FieldError{Key: key, Problem: problem, Hint: hint})
@@ -57,7 +58,8 @@ func (c Config) check() (target *url.URL, header http.Header, err error) {
 	if c.Timeout < 0 {
 		refuse("timeout", "is negative", "write a time like 30s, or leave it out")
 	}
-	return target, header, errors.Join(errs...)
+	security, err = c.TLS.Config()
+	return target, header, security, errors.Join(append(errs, err)...)
 }
 
 // validName tells whether name is a token as RFC 9110, section 5.6.2, has it.

@@ -21,6 +21,8 @@ type Config struct {
 	Headers map[string]action.Secret `yaml:"headers"`
 	// Timeout is the time limit of one request, its reply included. Default: 30s.
 	Timeout time.Duration `yaml:"timeout"`
+	// TLS is for https: what to trust, and the router's own certificate.
+	TLS action.TLS `yaml:"tls"`
 	// Format says how the body is made: see Format.
 	Format Format `yaml:"format"`
 }
@@ -54,12 +56,13 @@ var (
 	_ action.Closer      = (*Action)(nil)
 	_ action.Batcher     = (*Action)(nil)
 	_ action.Parallel    = (*Action)(nil)
+	_ action.Prober      = (*Action)(nil)
 )
 
 // New makes the action; it connects to nothing. Its errors are
 // *action.FieldError, joined.
 func New(c Config) (*Action, error) {
-	target, header, err := c.check()
+	target, header, security, err := c.check()
 	if err != nil {
 		return nil, err
 	}
@@ -69,7 +72,7 @@ func New(c Config) (*Action, error) {
 		header:  header,
 		secrets: secrets(target, header),
 		timeout: c.Timeout,
-		client:  action.NewHTTPClient(),
+		client:  action.NewHTTPClient(security),
 	}, nil
 }
 
@@ -97,6 +100,15 @@ func (a *Action) Batch() (usual, most int) {
 
 // Parallel implements action.Parallel.
 func (*Action) Parallel() {}
+
+// Probe implements action.Prober. It connects and, with https, shakes hands: whether
+// the path and the headers are right, only a delivery can tell.
+func (a *Action) Probe(ctx context.Context) error {
+	if err := action.ProbeHTTP(ctx, a.client, a.url); err != nil {
+		return fmt.Errorf("connect to %s: %w", a.url.Host, action.Redact(err, a.secrets...))
+	}
+	return nil
+}
 
 // Deliver implements action.Action.
 func (a *Action) Deliver(ctx context.Context, batch []action.Message) error {

@@ -96,6 +96,7 @@ func (s *Slack) auth(w http.ResponseWriter, r request) bool {
 
 func (s *Slack) authTest(w http.ResponseWriter, r request) {
 	if s.auth(w, r) {
+		w.Header().Set("X-OAuth-Scopes", s.Scopes)
 		reply(w, map[string]any{"ok": true, "team": "Fake", "user": "router", "team_id": "T00000000", "user_id": "U00000000", "bot_id": "B00000000"})
 	}
 }

@@ -48,6 +48,8 @@ type Slack struct {
 	// Channels are those that the bot may post to. Nil means that every channel
 	// exists, and the bot is in it.
 	Channels []string
+	// Scopes are those of the token, as the header X-OAuth-Scopes tells them.
+	Scopes string
 	// OnAccept, if not nil, is called with a message before it counts as
 	// accepted, one at a time; its error makes Slack answer internal_error.
 	OnAccept func(Message) error
@@ -63,7 +65,7 @@ type Slack struct {
 
 // New makes a Slack that is well.
 func New() *Slack {
-	return &Slack{Token: Token, changed: make(chan struct{})}
+	return &Slack{Token: Token, Scopes: "chat:write,channels:read", changed: make(chan struct{})}
 }
 
 // A Server is a Slack that listens on loopback.

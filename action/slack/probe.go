@@ -1,0 +1,54 @@
+package slack
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+	"slices"
+	"strings"
+
+	"github.com/journald-router/journald-router/action"
+	"github.com/slack-go/slack"
+)
+
+// Probe implements action.Prober. With a token it asks Slack whose that is, and what
+// it may do; whether the bot is in the channel, only a message can tell. Of an incoming
+// webhook there is nothing to ask: it connects to its host.
+// https://docs.slack.dev/reference/methods/auth.test
+func (a *Action) Probe(ctx context.Context) error {
+	if a.api == nil {
+		u, err := url.Parse(a.config.WebhookURL.Reveal())
+		if err == nil {
+			err = action.ProbeHTTP(ctx, a.http, u)
+		}
+		if err != nil {
+			return fmt.Errorf("connect to %s: %w", a.to, action.Redact(err, a.secrets...))
+		}
+		return nil
+	}
+	if err := a.testToken(ctx); err != nil {
+		return fmt.Errorf("ask Slack about the token: %w", action.Redact(err, a.secrets...))
+	}
+	return nil
+}
+
+func (a *Action) testToken(ctx context.Context) error {
+	who, err := a.api.AuthTestContext(ctx)
+	if reply, ok := errors.AsType[slack.SlackErrorResponse](err); ok {
+		return apiError(reply)
+	}
+	if err != nil {
+		return err
+	}
+	if who.TeamID == "" {
+		return errors.New("the reply is not Slack's: it names no team (does api_url lead to Slack?)")
+	}
+	// https://docs.slack.dev/authentication/installing-with-oauth: each reply tells the scopes.
+	if scopes := who.Header.Get("X-OAuth-Scopes"); scopes != "" && !slices.Contains(strings.FieldsFunc(scopes, separates), "chat:write") {
+		return withHint(errors.New("the token has not the scope chat:write"), "missing_scope")
+	}
+	return nil
+}
+
+func separates(r rune) bool { return r == ',' || r == ' ' }
