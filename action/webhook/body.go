@@ -9,7 +9,6 @@ import (
 	"slices"
 
 	"github.com/journald-router/journald-router/action"
-	"github.com/journald-router/journald-router/journal"
 )
 
 // key names the request: by the delivery's id, or a hash of several. The same
@@ -51,7 +50,7 @@ func join(batch []action.Message, between string) ([]byte, error) {
 		value, err := []byte(m.Text), error(nil)
 		switch {
 		case !m.Custom:
-			value, err = whole(m)
+			value, err = m.JSON()
 		case !json.Valid(value):
 			value, err = json.Marshal(m.Text)
 		}
@@ -69,25 +68,10 @@ func join(batch []action.Message, between string) ([]byte, error) {
 func single(m action.Message) (body []byte, contentType string, err error) {
 	switch {
 	case !m.Custom:
-		body, err = whole(m)
-		return body, "application/json", err
+		body, err = m.JSON()
+		return append(body, '\n'), "application/json", err
 	case json.Valid([]byte(m.Text)):
 		return []byte(m.Text), "application/json", nil
 	}
 	return []byte(m.Text), "text/plain; charset=utf-8", nil
-}
-
-// whole is all of the delivery as JSON, the fields in the form of
-// journalctl --output=json.
-func whole(m action.Message) ([]byte, error) {
-	var b bytes.Buffer
-	e := json.NewEncoder(&b)
-	e.SetEscapeHTML(false)
-	err := e.Encode(struct {
-		ID     string         `json:"id"`
-		Rule   string         `json:"rule"`
-		Text   string         `json:"text"`
-		Fields journal.Record `json:"fields"`
-	}{m.ID, m.Rule, m.Text, m.Record})
-	return b.Bytes(), err
 }
