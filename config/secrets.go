@@ -24,6 +24,9 @@ const (
 	hintReference        = "${env:NAME}, ${file:PATH} or ${credential:NAME}; a ${ that is meant so is written $${"
 )
 
+// standIn stands for a credential that is not known, so that the rest can be checked.
+const standIn = "credential"
+
 var reference = regexp.MustCompile(`^\$\{(env|file|credential):([^{}]+)\}`)
 
 // expand puts secrets in the place of the references in a value. It is false
@@ -84,7 +87,7 @@ func (l *loader) secret(v strict.Value, scheme, name string) (string, bool) {
 			secret, err = readSecret(filepath.Join(dir, name))
 		case l.check:
 			l.Note(v.Pos(), "systemd passes credentials to the service only", "%s was not checked, as there is no $%s here", what, credentialsDirectory)
-			return "credential", true // stands for it, so that the rest can be checked
+			return standIn, true
 		default:
 			err = errors.New("there is no $" + credentialsDirectory)
 			hint = "systemd sets it for the service: systemctl start router; by hand, set it to a directory with the file " + name
@@ -145,7 +148,7 @@ var tellingNames = regexp.MustCompile(`(?i)token|key|secret|passw|auth|cookie|we
 // wherever it came from.
 func (l *loader) collectSecrets(settings any, v strict.Value) {
 	walkSecrets(reflect.ValueOf(settings), "", func(key string, s action.Secret) {
-		if s == "" {
+		if s == "" || s == standIn {
 			return
 		}
 		l.secrets[s.Reveal()] = true

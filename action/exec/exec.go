@@ -51,6 +51,7 @@ type Action struct {
 var (
 	_ action.TimeLimiter = (*Action)(nil)
 	_ action.Parallel    = (*Action)(nil)
+	_ action.Prober      = (*Action)(nil)
 )
 
 // New makes the action; it starts nothing, and does not look for the program.

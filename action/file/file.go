@@ -35,6 +35,7 @@ type Action struct {
 var (
 	_ action.Batcher = (*Action)(nil)
 	_ action.Closer  = (*Action)(nil)
+	_ action.Prober  = (*Action)(nil)
 )
 
 // New makes the action; it does not touch the file. Its errors are

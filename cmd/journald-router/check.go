@@ -9,12 +9,18 @@ import (
 )
 
 func newCheckCommand(o *options) *cobra.Command {
-	return &cobra.Command{
+	var connect bool
+	cmd := &cobra.Command{
 		Use:   "check",
 		Short: "Check the configuration, and print every mistake",
 		Long: `Check reads the configuration and its drop-ins as "run" would, connects to
 nothing and starts nothing. Every mistake is printed as file:line:column, with
-what to do about it. Notes are about what is legal but should be known.`,
+what to do about it. Notes are about what is legal but should be known.
+
+With --connect it then tries the address and the credentials of every action's
+destination, without sending anything there, and says which fail and why: as the
+user that it runs as, and with the credentials that are in
+$CREDENTIALS_DIRECTORY.`,
 		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			c, err := config.Load(o.config, config.Options{Check: true})
@@ -26,9 +32,14 @@ what to do about it. Notes are about what is legal but should be known.`,
 			}
 			_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s: valid: %s, %s\n", strings.Join(c.Files, ", "),
 				count(len(c.Rules.Rules()), "rule"), count(len(c.Actions), "action"))
-			return err
+			if err != nil || !connect {
+				return err
+			}
+			return tryDestinations(cmd.Context(), c, cmd.OutOrStdout())
 		},
 	}
+	cmd.Flags().BoolVar(&connect, "connect", false, "also try every destination's address and credentials")
+	return cmd
 }
 
 func count(n int, what string) string {
