@@ -351,7 +351,7 @@ func awkward() (messages []action.Message) {
 			messages = append(messages, m)
 		}
 	}
-	messages = append(messages, action.Message{ID: strings.Repeat("0", 32), Rule: "no fields at all"})
+	messages = append(messages, action.Message{ID: fmt.Sprintf("%032x", len(messages)), Rule: "no fields at all"})
 	odd := withText("repeated, empty, large and binary fields", len(messages))
 	odd.Record = journal.NewRecord("s=0", time.Time{}, 0,
 		journal.Field{Name: "A", Value: []byte("one")}, journal.Field{Name: "A", Value: []byte("two")},
