@@ -119,7 +119,8 @@ var functions = template.FuncMap{
 
 // ParseTemplate parses a `text:` and tries it on an empty entry, so that a
 // misspelt name is found before the first entry needs it. Where escape is not
-// nil, everything the template inserts passes through it (see Escaper).
+// nil, everything the template inserts passes through it (see Escaper), but for what it
+// makes of .Time and its own words alone.
 func ParseTemplate(text string, escape func(string) string) (*Template, error) {
 	t, err := template.New("text").Funcs(functions).Funcs(template.FuncMap{"_escape": escaper(escape)}).
 		Option("missingkey=zero").Parse(text)
@@ -132,7 +133,7 @@ func ParseTemplate(text string, escape func(string) string) (*Template, error) {
 		walk(one.Root, one == t, func(n parse.Node, dotIsData bool) {
 			switch n := n.(type) {
 			case *parse.ActionNode:
-				if escape != nil && len(n.Pipe.Decl) == 0 {
+				if escape != nil && len(n.Pipe.Decl) == 0 && !isOwn(n.Pipe, dotIsData) {
 					n.Pipe.Cmds = append(n.Pipe.Cmds, &parse.CommandNode{
 						NodeType: parse.NodeCommand, Pos: n.Pos,
 						Args: []parse.Node{parse.NewIdentifier("_escape").SetTree(one.Tree).SetPos(n.Pos)},
@@ -208,6 +209,21 @@ func (t *Template) Render(d Data) (string, error) {
 		return "", errorWithoutName(err)
 	}
 	return b.String(), nil
+}
+
+// isOwn says whether a pipeline has nothing of the entry in it but its time: then what it
+// inserts is as the user wrote it, as the slashes of {{ .Time.Format "2006/01/02" }}.
+func isOwn(pipe *parse.PipeNode, dotIsData bool) bool {
+	own := true
+	walk(pipe, dotIsData, func(n parse.Node, dotIsData bool) {
+		switch n := n.(type) {
+		case *parse.FieldNode:
+			own = own && dotIsData && n.Ident[0] == "Time"
+		case *parse.DotNode, *parse.VariableNode:
+			own = false
+		}
+	})
+	return own
 }
 
 func escaper(escape func(string) string) func(any) string {

@@ -37,6 +37,7 @@ func TestTemplate(t *testing.T) {
 		{"id, rule, host, unit, priority, cursor", "{{ .ID }} {{ .Rule }} {{ .Host }} {{ .Unit }} {{ .Priority }} {{ .Cursor }}",
 			"0123 checkout-failed web1 shop.service err s=1;i=2", ""},
 		{"time", `{{ .Time.Format "2006-01-02 15:04" }}`, "2026-03-01 12:00", ""},
+		{"time in the user's own mark-up", `{{ .Time.Format "<2006>" | printf "&%s" }} {{ .Time.Year }}{{ printf "<%s %s>" (.Time.Format "06") .Captures.mark }}`, "&<2026> 2026<26 <b>>", "&<2026> 2026&lt;26 &lt;b&gt;&gt;"},
 		{"first of a repeated field", "{{ .Fields.TAG }}", "<one>", "&lt;one&gt;"},
 		{"field that is not there", "[{{ .Fields.NOPE }}]", "[]", ""},
 		{"field with a lower-case or odd name", `[{{ index .Fields "no.pe" }}]`, "[]", ""},
