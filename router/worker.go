@@ -32,6 +32,7 @@ type worker struct {
 	ended  chan struct{}
 	limit  int           // of messages in one batch
 	time   time.Duration // that one Deliver may take
+	noted  bool          // a call begins only once what became of the last one is on disk
 	pace   *rate.Limiter // nil: none
 
 	// The rest belongs to run.
@@ -84,6 +85,8 @@ func (r *Router) newWorker(ctx context.Context, a Action) *worker {
 	if l, ok := a.Destination.(action.TimeLimiter); ok {
 		w.time = l.TimeLimit()
 	}
+	_, w.noted = a.Destination.(action.Overwriter)
+	w.noted = w.noted && a.Concurrency == 1
 	if a.Rate.Calls > 0 {
 		w.pace = rate.NewLimiter(rate.Every(a.Rate.Per/time.Duration(a.Rate.Calls)), max(a.Rate.Burst, 1))
 	}
@@ -269,7 +272,7 @@ func (w *worker) back(c call) error {
 		return nil // the stop of the worker has broken it off, or it was refused whole
 	}
 	var err error
-	if w.limit > 1 && !w.rewind && w.queue.Status().Failures.Count == 0 && w.ctx.Err() == nil {
+	if w.limit > 1 && !w.noted && !w.rewind && w.queue.Status().Failures.Count == 0 && w.ctx.Err() == nil {
 		_, err = w.fly()
 		w.broken = err != nil
 	}
