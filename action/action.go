@@ -93,6 +93,15 @@ type Templater interface {
 	Templates() map[string]*Template
 }
 
+// A Pinned action may do for whoever can log a line what he could not do himself. So the
+// rules that lead to it should be pinned to a field that only journald writes.
+type Pinned interface {
+	// Pin says what that is, in words between "and so" and the action's name, as "run the
+	// command of"; empty if nothing. A rule that is not pinned is a note then, or with
+	// must an error.
+	Pin() (risk string, must bool)
+}
+
 // A Prober can tell whether Deliver would get through.
 type Prober interface {
 	// Probe connects to the destination and tries what of the settings can be tried,

@@ -2,6 +2,7 @@ package config
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -16,12 +17,24 @@ const (
 // TestBad: one mistake, one line about it.
 func TestBad(t *testing.T) {
 	const (
-		topKeys    = "known: actions, dead_letters, http, journal, rules, state"
-		actionKeys = "known: batch, concurrency, exec, file, queue, rate, retry, slack, stdout, text, webhook"
-		names      = "letters, digits, dots, underscores and dashes, at most 64"
-		refs       = "${env:NAME}, ${file:PATH} or ${credential:NAME}; a ${ that is meant so is written $${"
+		topKeys = "known: actions, dead_letters, http, journal, rules, state"
+		names   = "letters, digits, dots, underscores and dashes, at most 64"
+		refs    = "${env:NAME}, ${file:PATH} or ${credential:NAME}; a ${ that is meant so is written $${"
 	)
+	keys := []string{"batch", "concurrency", "queue", "rate", "retry", "text"}
+	for _, k := range kinds {
+		keys = append(keys, k.name)
+	}
+	slices.Sort(keys)
+	actionKeys := "known: " + strings.Join(keys, ", ")
 	tests := []struct{ yaml, want string }{
+		// Recipients that the entry names.
+		{"actions: {a: {email: {host: h, from: a@b.c, to: '{{ .Fields.TO }}', allow_domains: [b.c]}}}" + withRules,
+			`config.yaml:2:39: any local user can log a line that rule "r" takes, and so choose who gets mail from action "a" (match _SYSTEMD_UNIT, _UID or another field that only journald writes)`},
+		{"actions: {a: {email: {host: h, from: a@b.c, to: '{{ .Captures.to }}', allow_domains: [b.c]}}}\nrules: [{name: r, match: {_UID: 0}, actions: a}]",
+			`config.yaml:1:49: to has .Captures.to, which rule "r" does not capture (name a group in a regex of the rule: (?P<to>...))`},
+		{"actions: {a: {email: {host: h, from: a@b.c, to: '{{ .Fields.TO }}'}}}" + withRules,
+			`config.yaml:1:49: to takes addresses from the entry, and so could be anybody's (say whom mail may go to: allow_domains: [example.com], or allow_addresses: [ada@example.com])`},
 		// The file.
 		{"", `config.yaml: there are no rules, and so nothing to do (see config.example.yaml for some to begin with)`},
 		{"# nothing\n", `config.yaml: there are no rules, and so nothing to do (see config.example.yaml for some to begin with)`},
@@ -72,8 +85,8 @@ config.yaml:1:34: max_age wants a duration, not "long" (such as 500ms, 2s, 5m, 7
 		{"actions: {a b: {stdout: }}\nrules: [{name: r, prefix: x, actions: a b}]", `config.yaml:1:11: "a b" is no name for an action (` + names + `)`},
 		{"actions: {a: }" + withRules, `config.yaml:1:14: a is empty, it wants a map of keys (` + actionKeys + `)`},
 		{"actions: {a: stdout}" + withRules, `config.yaml:1:14: a wants a map of keys, not text (` + actionKeys + `)`},
-		{"actions: {a: {}}" + withRules, `config.yaml:1:14: action "a" does not say of what kind it is (add one of slack, webhook, file, stdout, exec)`},
-		{"actions: {a: {text: x}}" + withRules, `config.yaml:1:14: action "a" does not say of what kind it is (add one of slack, webhook, file, stdout, exec)`},
+		{"actions: {a: {}}" + withRules, `config.yaml:1:14: action "a" does not say of what kind it is (add one of ` + kindNames() + `)`},
+		{"actions: {a: {text: x}}" + withRules, `config.yaml:1:14: action "a" does not say of what kind it is (add one of ` + kindNames() + `)`},
 		{"actions: {a: {slak: {}}}" + withRules, `config.yaml:1:15: unknown key "slak" (did you mean "slack"?)`},
 		{"actions: {a: {bulk: {}, stdout: }}" + withRules, `config.yaml:1:15: unknown key "bulk" (` + actionKeys + `)`},
 		// How often, and how many at once.

@@ -214,11 +214,19 @@ func complete(yaml string) string {
 	return yaml
 }
 
-// TestDocumentedKeys: every key has a place in the reference.
+// TestDocumentedKeys: every key has a place in the reference, or on its action's page.
 func TestDocumentedKeys(t *testing.T) {
-	data, err := os.ReadFile("../docs/CONFIGURATION.md")
+	pages, err := filepath.Glob("../docs/actions/*.md")
 	if err != nil {
 		t.Fatal(err)
+	}
+	var data []byte
+	for _, page := range append(pages, "../docs/CONFIGURATION.md") {
+		text, err := os.ReadFile(page)
+		if err != nil {
+			t.Fatal(err)
+		}
+		data = append(data, text...)
 	}
 	var missing []string
 	for _, problem := range unknownKeys(t) {

@@ -4,6 +4,7 @@ import (
 	"strings"
 
 	"github.com/journald-router/journald-router/action"
+	"github.com/journald-router/journald-router/action/email"
 	"github.com/journald-router/journald-router/action/exec"
 	"github.com/journald-router/journald-router/action/file"
 	"github.com/journald-router/journald-router/action/slack"
@@ -16,6 +17,7 @@ import (
 var kinds = []kind{
 	newKind("slack", slack.New),
 	newKind("webhook", webhook.New),
+	newKind("email", email.New),
 	newKind("file", file.New),
 	newKind("stdout", stdout.New),
 	newKind("exec", exec.New),

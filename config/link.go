@@ -78,6 +78,9 @@ func (l *loader) linkRule(r *rules.Rule) {
 			l.checkCaptures(b.Text, b.text.Name(), b.text.Pos(), r)
 		}
 		l.checkTemplates(b, r)
+		if risk, must := b.unpinned(r); must {
+			l.Add(r.ActionPos[i], hintPin, unpinned, strict.Quote(r.Name), risk, strict.Quote(name))
+		}
 	}
 }
 
@@ -156,17 +159,26 @@ func (l *loader) noteUnused() {
 	}
 }
 
-// noteUntrusted warns of commands that others can set off.
+// noteUntrusted warns of what others can set off.
 func (l *loader) noteUntrusted() {
 	for _, r := range l.decoded {
-		if r.Trusted() {
-			continue
-		}
 		for i, name := range r.Actions {
-			if b := l.find(name); b.Kind == "exec" {
-				l.Note(r.ActionPos[i], "match _SYSTEMD_UNIT, _UID or another field that only journald writes",
-					"any local user can log a line that rule %s takes, and so run the command of action %s", strict.Quote(r.Name), strict.Quote(name))
+			if risk, must := l.find(name).unpinned(r); risk != "" && !must {
+				l.Note(r.ActionPos[i], hintPin, unpinned, strict.Quote(r.Name), risk, strict.Quote(name))
 			}
 		}
 	}
+}
+
+const (
+	unpinned = "any local user can log a line that rule %s takes, and so %s action %s"
+	hintPin  = "match _SYSTEMD_UNIT, _UID or another field that only journald writes"
+)
+
+// unpinned returns what anybody could do by the rule, and whether that is an error.
+func (b *built) unpinned(r *rules.Rule) (risk string, must bool) {
+	if p, ok := b.Destination.(action.Pinned); ok && !r.Trusted() {
+		return p.Pin()
+	}
+	return "", false
 }

@@ -327,7 +327,7 @@ journal: {namespace: a}
 colour: blue
 actions:
   hook: {webhook: {url: "${credential:none}", what: ever}}
-  old: {email: {}}
+  old: {pigeon: {}}
 rules: [{name: a, prefix: "", actions: gone}]
 `})
 	s, err := LoadSummary(path)

@@ -52,6 +52,7 @@ var (
 	_ action.TimeLimiter = (*Action)(nil)
 	_ action.Parallel    = (*Action)(nil)
 	_ action.Prober      = (*Action)(nil)
+	_ action.Pinned      = (*Action)(nil)
 )
 
 // New makes the action; it starts nothing, and does not look for the program.
@@ -114,6 +115,9 @@ func (a *Action) TimeLimit() time.Duration {
 // router knows the journal entries that it has caused itself. It is called
 // before the first Deliver.
 func (a *Action) SetSpawned(f func(pid int) (ended func())) { a.spawned = f }
+
+// Pin implements action.Pinned.
+func (*Action) Pin() (risk string, must bool) { return "run the command of", false }
 
 // Deliver implements action.Action.
 func (a *Action) Deliver(ctx context.Context, batch []action.Message) error {
