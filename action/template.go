@@ -2,7 +2,7 @@ package action
 
 import (
 	"cmp"
-	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"reflect"
@@ -11,7 +11,6 @@ import (
 	"text/template"
 	"text/template/parse"
 	"time"
-	"unicode/utf8"
 
 	"github.com/journald-router/journald-router/journal"
 )
@@ -23,6 +22,7 @@ type Template struct {
 		Execute(w io.Writer, data any) error
 	}
 	captures []string
+	names    []string // of Data, that it uses
 	fixed    bool
 }
 
@@ -38,6 +38,10 @@ type Data struct {
 	Text string
 	// Captures are the named groups of the rule's regexes.
 	Captures map[string]string
+	// JSON and Logfmt are what `parse:` has made of Text: an Object, a List or what else
+	// the JSON is, and the values by their keys. Without it they are nil.
+	JSON   any
+	Logfmt map[string]string
 
 	record journal.Record
 }
@@ -88,35 +92,6 @@ func (d Data) first(field string) string {
 	return string(value)
 }
 
-// functions are what templates may call beside Go's own (and, index, len, printf,
-// ...): few, each of use in one line of text.
-var functions = template.FuncMap{
-	// json writes any value as JSON: in a webhook's body, {{ json .Text }} is a
-	// quoted string whatever it holds.
-	"json": func(v any) (string, error) {
-		b, err := json.Marshal(v)
-		return string(b), err
-	},
-	// default is its first argument where the second is empty:
-	// {{ .Unit | default "no unit" }}.
-	"default": func(fallback, s string) string {
-		if s == "" {
-			return fallback
-		}
-		return s
-	},
-	// truncate keeps the first n characters, and shows by … that there were more.
-	"truncate": func(n int, s string) string {
-		if n < 0 || utf8.RuneCountInString(s) <= n {
-			return s
-		}
-		return string([]rune(s)[:n]) + "…"
-	},
-	"upper": strings.ToUpper,
-	"lower": strings.ToLower,
-	"trim":  strings.TrimSpace,
-}
-
 // ParseTemplate parses a `text:` and tries it on an empty entry, so that a
 // misspelt name is found before the first entry needs it. Where escape is not
 // nil, everything the template inserts passes through it (see Escaper), but for what it
@@ -134,11 +109,10 @@ func ParseTemplate(text string, escape func(string) string) (*Template, error) {
 			switch n := n.(type) {
 			case *parse.ActionNode:
 				if escape != nil && len(n.Pipe.Decl) == 0 && !isOwn(n.Pipe, dotIsData) {
-					n.Pipe.Cmds = append(n.Pipe.Cmds, &parse.CommandNode{
-						NodeType: parse.NodeCommand, Pos: n.Pos,
-						Args: []parse.Node{parse.NewIdentifier("_escape").SetTree(one.Tree).SetPos(n.Pos)},
-					})
+					n.Pipe.Cmds = append(n.Pipe.Cmds, call(n.Pos, "_escape"))
 				}
+			case *parse.PipeNode, *parse.RangeNode:
+				loosen(n, dotIsData, one == t)
 			case *parse.FieldNode:
 				if dotIsData {
 					unknown = cmp.Or(unknown, tmpl.use(n.Ident))
@@ -162,10 +136,14 @@ func ParseTemplate(text string, escape func(string) string) (*Template, error) {
 // try renders an empty entry. What a function makes of that says nothing about full
 // ones: {{ slice .Captures.commit 0 7 }} is right where the regex sees to it.
 func (t *Template) try() error {
-	if _, err := t.Render(Data{}); err != nil && !strings.Contains(err.Error(), ": error calling ") {
-		return err
+	_, err := t.Render(Data{})
+	if err == nil {
+		return nil
 	}
-	return nil
+	if _, ok := errors.AsType[*noSuchName](err); !ok && strings.Contains(err.Error(), ": error calling ") {
+		return nil
+	}
+	return err
 }
 
 // use notes that the template has .A.B of its Data, and refuses a name that
@@ -173,6 +151,9 @@ func (t *Template) try() error {
 func (t *Template) use(path []string) error {
 	if !slices.Contains(dataNames, path[0]) {
 		return fmt.Errorf("template: there is no .%s, only .%s", path[0], strings.Join(dataNames, ", ."))
+	}
+	if !slices.Contains(t.names, path[0]) {
+		t.names = append(t.names, path[0])
 	}
 	if len(path) > 1 && path[0] == "Captures" && !slices.Contains(t.captures, path[1]) {
 		t.captures = append(t.captures, path[1])
@@ -198,6 +179,9 @@ var dataNames = func() (names []string) {
 // Captures are the names of the captures that the template uses, in the order
 // of first use: for checking them against those the rule's regexes have.
 func (t *Template) Captures() []string { return t.captures }
+
+// Uses tells whether the template has that name of its Data, as "JSON".
+func (t *Template) Uses(name string) bool { return slices.Contains(t.names, name) }
 
 // Fixed says that the template is mere text: the same for every entry.
 func (t *Template) Fixed() bool { return t.fixed }
@@ -239,6 +223,9 @@ func escaper(escape func(string) string) func(any) string {
 // "text" at": the user knows neither the name nor, as the text is mostly one
 // line, wants the position before the message.
 func errorWithoutName(err error) error {
+	if e, ok := errors.AsType[*noSuchName](err); ok {
+		return fmt.Errorf("template: %w", e)
+	}
 	s := strings.TrimPrefix(strings.TrimPrefix(err.Error(), "html/"), "template: text:")
 	_, after, found := strings.Cut(s, `executing "text" at `)
 	if found {
@@ -249,9 +236,9 @@ func errorWithoutName(err error) error {
 	return fmt.Errorf("template: %s", s)
 }
 
-// walk visits every node of a template that holds others, and those that it
-// can hold. It tells whether the dot is the template's Data there: within range
-// and with it is something else.
+// walk visits the nodes of a template, what they hold before themselves. It tells
+// whether the dot is the template's Data there: within range and with it is something
+// else.
 func walk(n parse.Node, dot bool, visit func(n parse.Node, dotIsData bool)) {
 	switch n := n.(type) {
 	case *parse.ListNode:
@@ -268,6 +255,7 @@ func walk(n parse.Node, dot bool, visit func(n parse.Node, dotIsData bool)) {
 			for _, c := range n.Cmds {
 				walk(c, dot, visit)
 			}
+			visit(n, dot)
 		}
 	case *parse.CommandNode:
 		for _, a := range n.Args {
@@ -279,6 +267,7 @@ func walk(n parse.Node, dot bool, visit func(n parse.Node, dotIsData bool)) {
 		walkBranch(&n.BranchNode, dot, dot, visit)
 	case *parse.RangeNode:
 		walkBranch(&n.BranchNode, dot, false, visit)
+		visit(n, dot)
 	case *parse.WithNode:
 		walkBranch(&n.BranchNode, dot, false, visit)
 	case *parse.TemplateNode:

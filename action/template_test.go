@@ -81,7 +81,7 @@ func TestTemplate(t *testing.T) {
 }
 
 func TestTemplateErrors(t *testing.T) {
-	const names = "only .Captures, .Cursor, .Fields, .Host, .ID, .Message, .Priority, .Rule, .Text, .Time, .Unit"
+	const names = "only .Captures, .Cursor, .Fields, .Host, .ID, .JSON, .Logfmt, .Message, .Priority, .Rule, .Text, .Time, .Unit"
 	tests := []struct{ name, text, want string }{
 		{"misspelt", "{{ .Txet }}", "template: there is no .Txet, " + names},
 		{"misspelt in a branch", "{{ if .Text }}{{ .Txet }}{{ end }}", "template: there is no .Txet, " + names},
@@ -94,7 +94,9 @@ func TestTemplateErrors(t *testing.T) {
 		{"no such function", "{{ nope .Text }}", `template: function "nope" not defined`},
 		{"unclosed", "{{ .Text", "template: unclosed action"},
 		{"no end", "{{ if .Text }}", "template: unexpected EOF"},
-		{"wrong kind", "{{ default 3 .Text }}", "template: <3>: expected string; found 3"},
+		{"wrong kind", `{{ truncate "3" .Text }}`, `template: <"3">: expected integer; found "3"`},
+		{"misspelt within with", "{{ with .Time }}{{ .Yaer }}{{ end }}", "template: there is no .Yaer of a time.Time"},
+		{"range over a text", "{{ range .Text }}x{{ end }}", "template: <.Text>: range can't iterate over "},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -21,7 +21,7 @@ func TestBad(t *testing.T) {
 		names   = "letters, digits, dots, underscores and dashes, at most 64"
 		refs    = "${env:NAME}, ${file:PATH} or ${credential:NAME}; a ${ that is meant so is written $${"
 	)
-	keys := []string{"batch", "concurrency", "queue", "rate", "retry", "text"}
+	keys := []string{"batch", "concurrency", "parse", "queue", "rate", "retry", "text"}
 	for _, k := range kinds {
 		keys = append(keys, k.name)
 	}
@@ -144,7 +144,7 @@ config.yaml:1:34: max_age wants a duration, not "long" (such as 500ms, 2s, 5m, 7
 		// Rules, and what is between them and the actions.
 		{"actions: {a: {stdout: }}\nrules:\n", "config.yaml:2:7: rules is empty, it wants a list of rules"},
 		{"actions: {a: {stdout: }}\nrules: {name: r}\n", "config.yaml:2:8: rules wants a list of rules, not a map"},
-		{"actions: {a: {stdout: }}\nrules: [r]\n", `config.yaml:2:9: rules wants a map of keys, not text (known: actions, final, match, name, prefix, text)`},
+		{"actions: {a: {stdout: }}\nrules: [r]\n", `config.yaml:2:9: rules wants a map of keys, not text (known: actions, final, match, name, parse, prefix, text)`},
 		{"actions: {a: {stdout: }}\nrules: [{prefix: x, actions: a}]\n", `config.yaml:2:9: key "name" is missing`},
 		{"actions: {a: {stdout: }}\nrules: [{name: r, prefix: x}]\n", `config.yaml:2:9: key "actions" is missing`},
 		{"actions: {a: {stdout: }}\nrules: [{name: r, actions: a}]\n", `config.yaml:2:9: the rule says nothing of the entries it is for (add prefix: or match:; to match every entry, write match: {MESSAGE: {exists: true}})`},
@@ -154,15 +154,35 @@ config.yaml:1:34: max_age wants a duration, not "long" (such as 500ms, 2s, 5m, 7
 		{"actions: {growth: {stdout: }, log: {stdout: }}\nrules: [{name: r, prefix: x, actions: [log, mail]}]\n", `config.yaml:2:45: no action is named "mail" (known: growth, log)`},
 		// Templates.
 		{"actions: {a: {stdout: , text: '{{ .Text'}}" + withRules, `config.yaml:1:31: bad template: unclosed action`},
-		{"actions: {a: {stdout: , text: '{{ .Txt }}'}}" + withRules, `config.yaml:1:31: bad template: there is no .Txt, only .Captures, .Cursor, .Fields, .Host, .ID, .Message, .Priority, .Rule, .Text, .Time, .Unit`},
+		{"actions: {a: {stdout: , text: '{{ .Txt }}'}}" + withRules, `config.yaml:1:31: bad template: there is no .Txt, only .Captures, .Cursor, .Fields, .Host, .ID, .JSON, .Logfmt, .Message, .Priority, .Rule, .Text, .Time, .Unit`},
 		{"actions: {a: {stdout: , text: '{{ shout .Text }}'}}" + withRules, `config.yaml:1:31: bad template: function "shout" not defined`},
 		{"actions: {a: {stdout: , text: ''}}" + withRules, `config.yaml:1:31: text is empty (leave it out for the default)`},
 		{"actions: {a: {stdout: , text: {{ .Text }}}}" + withRules, `config.yaml:1:31: text wants text, not a map (put a text with {{ }} into quotes)`},
-		{withSlack + "rules:\n- {name: r, prefix: x, actions: a, text: '{{ .Txt }}'}\n", `config.yaml:3:42: bad template: there is no .Txt, only .Captures, .Cursor, .Fields, .Host, .ID, .Message, .Priority, .Rule, .Text, .Time, .Unit`},
+		{withSlack + "rules:\n- {name: r, prefix: x, actions: a, text: '{{ .Txt }}'}\n", `config.yaml:3:42: bad template: there is no .Txt, only .Captures, .Cursor, .Fields, .Host, .ID, .JSON, .Logfmt, .Message, .Priority, .Rule, .Text, .Time, .Unit`},
 		{withSlack + "rules:\n- {name: r, prefix: x, actions: a, text: '{{ .Captures.order }}'}\n", `config.yaml:3:42: text has .Captures.order, which rule "r" does not capture (name a group in a regex of the rule: (?P<order>...))`},
 		{withSlack + "rules:\n- {name: r, match: {MESSAGE: {regex: '(?P<order>.)'}}, actions: a, text: '{{ .Captures.ordr }}'}\n", `config.yaml:3:74: text has .Captures.ordr, which rule "r" does not capture (did you mean "order"?)`},
 		{withSlack + "rules:\n- {name: r, match: {MESSAGE: {not: {regex: '(?P<order>.)'}}}, actions: a, text: '{{ .Captures.order }}'}\n", `config.yaml:3:81: text has .Captures.order, which rule "r" does not capture (name a group in a regex of the rule: (?P<order>...))`},
 		{"actions: {a: {stdout: , text: '{{ .Captures.x }}'}}\nrules:\n- {name: r, prefix: x, actions: a}\n- {name: s, prefix: x, actions: a, text: x}\n- {name: t, match: {A: {regex: '(?P<x>.)'}}, actions: a}\n", `config.yaml:1:31: text has .Captures.x, which rule "r" does not capture (name a group in a regex of the rule: (?P<x>...); or give the rule a text of its own)`},
+		// parse, and what needs it.
+		{"actions: {a: {stdout: , parse: xml}}" + withRules, `config.yaml:1:32: parse wants what a message is, not "xml" (json, logfmt, or {regex: '...'} with named groups)`},
+		{"actions: {a: {stdout: , parse: [json]}}" + withRules, `config.yaml:1:32: parse wants text, not a list`},
+		{"actions: {a: {stdout: , parse: }}" + withRules, `config.yaml:1:32: parse is empty, it wants text`},
+		{"actions: {a: {stdout: , parse: {}}}" + withRules, `config.yaml:1:32: parse: key "regex" is missing`},
+		{"actions: {a: {stdout: , parse: {json: true}}}" + withRules, `config.yaml:1:32: parse: key "regex" is missing
+config.yaml:1:33: unknown key "json" (known: regex)`},
+		{"actions: {a: {stdout: , parse: {regex: '('}}}" + withRules, "config.yaml:1:40: bad regex: missing closing ): `(` (the syntax is RE2: https://github.com/google/re2/wiki/Syntax)"},
+		{"actions: {a: {stdout: , parse: {regex: '(?<=a)b'}}}" + withRules, "config.yaml:1:40: bad regex: invalid named capture: `(?<=a)b` (a named group is (?P<name>...), of letters, digits and _)"},
+		{"actions: {a: {stdout: , parse: {regex: 'a (.*)'}}}" + withRules, `config.yaml:1:40: regex has no named group (name what templates shall have as .Captures.order: (?P<order>...))`},
+		{"actions: {a: {stdout: , text: '{{ .JSON.id }}'}}" + withRules, `config.yaml:1:31: text has .JSON, but rule "r" is without parse: json (add it to the rule, or to action "a"; or give the rule a text of its own)`},
+		{"actions: {a: {stdout: , text: '{{ range $.Logfmt }}{{ . }}{{ end }}', parse: json}}" + withRules, `config.yaml:1:31: text has .Logfmt, but rule "r" is without parse: logfmt (a message is parsed in one way, and there is another parse; or give the rule a text of its own)`},
+		{withSlack + "rules:\n- {name: r, prefix: x, actions: a, text: '{{ .JSON.id }}'}\n", `config.yaml:3:42: text has .JSON, but rule "r" is without parse: json (add it to the rule, or to action "a")`},
+		{withSlack + "rules:\n- {name: r, prefix: x, actions: a, parse: json, text: '{{ .Logfmt.id }}'}\n", `config.yaml:3:55: text has .Logfmt, but rule "r" is without parse: logfmt (a message is parsed in one way, and there is another parse)`},
+		{withSlack + "rules:\n- {name: r, prefix: x, actions: a, parse: {regex: '(?P<id>.)'}, text: '{{ .Captures.it }}'}\n", `config.yaml:3:71: text has .Captures.it, which rule "r" does not capture (known: id)`},
+		// A parse that is wrong is all that is said of it.
+		{withSlack + "rules:\n- {name: r, prefix: x, actions: a, parse: jsn, text: '{{ .JSON.id }}{{ .Captures.it }}'}\n", `config.yaml:3:43: parse wants what a message is, not "jsn" (json, logfmt, or {regex: '...'} with named groups)`},
+		// Of two actions, one parses; a rule's own parse goes before it.
+		{"actions: {a: {stdout: , parse: json}, b: {stdout: }}\nrules:\n- {name: r, prefix: x, actions: [a, b], text: '{{ .JSON.id }}'}\n", `config.yaml:3:47: text has .JSON, but rule "r" is without parse: json (add it to the rule, or to action "b")`},
+		{"actions: {a: {stdout: , parse: json, text: '{{ .JSON.id }}'}}\nrules:\n- {name: r, prefix: x, actions: a}\n- {name: s, prefix: x, actions: a, parse: logfmt}\n", `config.yaml:1:44: text has .JSON, but rule "s" is without parse: json (a message is parsed in one way, and there is another parse; or give the rule a text of its own)`},
 		// Secrets.
 		{"actions: {a: {slack: {token: '${env:NOT_SET_HERE}', channel: C1}}}" + withRules, `config.yaml:1:30: ${env:NOT_SET_HERE}: there is no such environment variable (set it for the service: Environment= or EnvironmentFile= in the unit)`},
 		{"actions: {a: {slack: {token: '${env:EMPTY}', channel: C1}}}" + withRules, `config.yaml:1:30: ${env:EMPTY}: it is empty (set it for the service: Environment= or EnvironmentFile= in the unit)`},
@@ -222,7 +242,7 @@ config.yaml:2:39: directory wants an absolute path, not "x" (begin it with /)
 config.yaml:3:1: unknown key "colour" (known: actions, dead_letters, http, journal, rules, state)
 config.yaml:7:14: ${env:NOT_SET_HERE}: there is no such environment variable (set it for the service: Environment= or EnvironmentFile= in the unit)
 config.yaml:8:7: unknown key "chanel" (did you mean "channel"?)
-config.yaml:9:11: bad template: there is no .Txt, only .Captures, .Cursor, .Fields, .Host, .ID, .Message, .Priority, .Rule, .Text, .Time, .Unit
+config.yaml:9:11: bad template: there is no .Txt, only .Captures, .Cursor, .Fields, .Host, .ID, .JSON, .Logfmt, .Message, .Priority, .Rule, .Text, .Time, .Unit
 config.yaml:10:18: min wants a duration, not "1" (such as 500ms, 2s, 5m, 72h or 7d)
 config.yaml:11:25: url does not begin with http:// or https:// (write it like https://example.com/hook)
 config.yaml:11:45: timeout wants a duration, not "x" (such as 500ms, 2s, 5m, 72h or 7d)

@@ -14,7 +14,7 @@ import (
 // link connects the rules with their actions, and checks what concerns both.
 func (l *loader) link() {
 	for _, b := range l.built {
-		b.RuleText = make(map[string]*action.Template)
+		b.RuleText, b.RuleParse = make(map[string]*action.Template), make(map[string]*action.Parser)
 		b.Text = l.parseText(b)
 	}
 	for _, r := range l.decoded {
@@ -60,9 +60,12 @@ func (l *loader) parseText(b *built) *action.Template {
 }
 
 func (l *loader) linkRule(r *rules.Rule) {
+	own := decodeParse(r.Parse)
+	var text *action.Template // as it is without an action
 	if r.HasText {
-		l.parseRuleText(r, nil)
+		text = l.parseRuleText(r, nil)
 	}
+	linked := false
 	for i, name := range r.Actions {
 		b := l.find(name)
 		if b == nil && !l.complete {
@@ -72,15 +75,26 @@ func (l *loader) linkRule(r *rules.Rule) {
 			l.Add(r.ActionPos[i], strict.DidYouMean(name, l.actionNames()), "no action is named %s", strict.Quote(name))
 			continue
 		}
+		linked = true
+		u := use{name: "text", rule: r, b: b, parsing: b.parsing}
+		if r.Parse.Exists() {
+			u.parsing = own
+			b.RuleParse[r.Name] = own.parser
+		}
 		if r.HasText {
 			b.RuleText[r.Name] = l.parseRuleText(r, b.escape())
+			u.template, u.at = b.RuleText[r.Name], r.TextPos
 		} else if b.Text != nil {
-			l.checkCaptures(b.Text, b.text.Name(), b.text.Pos(), r)
+			u.template, u.at = b.Text, b.text.Pos()
 		}
-		l.checkTemplates(b, r)
+		l.checkUse(u)
+		l.checkTemplates(b, u)
 		if risk, must := b.unpinned(r); must {
 			l.Add(r.ActionPos[i], hintPin, unpinned, strict.Quote(r.Name), risk, strict.Quote(name))
 		}
+	}
+	if !linked {
+		l.checkUse(use{template: text, name: "text", at: r.TextPos, rule: r, parsing: own})
 	}
 }
 
@@ -90,38 +104,20 @@ func (l *loader) parseRuleText(r *rules.Rule, escape func(string) string) *actio
 		l.Add(r.TextPos, "", "bad %v", err)
 		return nil
 	}
-	l.checkCaptures(t, "text", r.TextPos, r)
 	return t
 }
 
-// checkTemplates checks those in the action's own settings.
-func (l *loader) checkTemplates(b *built, r *rules.Rule) {
+// checkTemplates checks those in the action's own settings, for the same entries.
+func (l *loader) checkTemplates(b *built, u use) {
 	templater, ok := b.Destination.(action.Templater)
 	if !ok {
 		return
 	}
 	templates := templater.Templates()
-	for _, key := range slices.Sorted(maps.Keys(templates)) {
-		at, _ := b.section.Find(key)
-		l.checkCaptures(templates[key], key, at.Pos(), r)
-	}
-}
-
-// checkCaptures refuses captures that no regex of the rule has: they would be
-// empty for ever.
-func (l *loader) checkCaptures(t *action.Template, name string, at strict.Pos, r *rules.Rule) {
-	for _, capture := range t.Captures() {
-		if slices.Contains(r.Captures(), capture) {
-			continue
-		}
-		hint := "name a group in a regex of the rule: (?P<" + capture + ">...)"
-		if len(r.Captures()) > 0 {
-			hint = strict.DidYouMean(capture, r.Captures())
-		}
-		if name == "text" && at != r.TextPos {
-			hint += "; or give the rule a text of its own"
-		}
-		l.Add(at, hint, "%s has .Captures.%s, which rule %s does not capture", name, capture, strict.Quote(r.Name))
+	for _, u.name = range slices.Sorted(maps.Keys(templates)) {
+		at, _ := b.section.Find(u.name)
+		u.template, u.at = templates[u.name], at.Pos()
+		l.checkUse(u)
 	}
 }
 

@@ -97,7 +97,7 @@ func TestDefaults(t *testing.T) {
 	if a.Text != nil || len(a.RuleText) > 0 {
 		t.Error("a text from nowhere")
 	}
-	a.Destination, a.Redact, a.RuleText = nil, nil, nil
+	a.Destination, a.Redact, a.RuleText, a.RuleParse = nil, nil, nil, nil
 	want := router.Action{Name: "out", Kind: "stdout", Retry: router.Retry{Min: time.Second, Max: 5 * time.Minute, GiveUpAfter: 72 * time.Hour}, Concurrency: 1, MaxBytes: 1 << 30, WhenFull: spool.Block}
 	if diff := cmp.Diff(want, a); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)

@@ -34,6 +34,7 @@ type built struct {
 	router.Action
 	key      strict.Value // its name in the file
 	text     strict.Value // its `text:`, if it Exists
+	parsing  parsing      // its `parse:`
 	section  strict.Value // that of its kind
 	settings any          // the Config of its kind, or nil
 	lacks    bool         // a credential stands for one that is not known
@@ -171,6 +172,7 @@ func (l *loader) decodeAction(s section) {
 	}
 	var common struct {
 		Text  strict.Value `yaml:"text"`
+		Parse strict.Value `yaml:"parse"`
 		Retry strict.Value `yaml:"retry"`
 		Queue strict.Value `yaml:"queue"`
 
@@ -185,6 +187,8 @@ func (l *loader) decodeAction(s section) {
 	}
 	ok := s.value.DecodeWith(&common, others)
 	b.text = common.Text
+	b.parsing = decodeParse(common.Parse)
+	b.Parse = b.parsing.parser
 	b.Retry = l.decodeRetry(common.Retry)
 	b.MaxBytes, b.WhenFull = l.decodeQueue(common.Queue)
 	switch {

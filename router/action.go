@@ -17,6 +17,10 @@ type Action struct {
 	// that lead here, by the rule's name; they go before Text.
 	Text     *action.Template
 	RuleText map[string]*action.Template
+	// Parse and RuleParse are, in the same way, what takes the message apart for the
+	// templates.
+	Parse     *action.Parser
+	RuleParse map[string]*action.Parser
 	// Batch says how many deliveries go into one call.
 	Batch Batch
 	// Rate bounds how often calls begin.

@@ -104,10 +104,17 @@ func (w *worker) expired(d spool.Delivery, status spool.QueueStatus) bool {
 	return min(status.Failures.LastedUntil(now), now.Sub(d.QueuedAt)) >= w.Retry.GiveUpAfter
 }
 
-// message renders the text of a delivery.
+// message parses a delivery's message, and renders its text.
 func (w *worker) message(d *spool.Delivery) (action.Message, error) {
 	m := action.Message{ID: d.ID, Rule: d.Rule, Text: d.Text(), Record: d.Record}
 	m.Data = action.NewData(d.ID, d.Rule, m.Text, d.Captures, d.Record)
+	parser, ok := w.RuleParse[d.Rule]
+	if !ok {
+		parser = w.Parse
+	}
+	if err := parser.Parse(&m.Data); err != nil {
+		return m, err
+	}
 	t := w.RuleText[d.Rule]
 	if t == nil {
 		t = w.Text

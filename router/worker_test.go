@@ -235,7 +235,7 @@ func TestTemplateFailureIsNoSignOfLife(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := &destination{deliver: func(context.Context, []action.Message) error { return errors.New("dead") }}
 		r := newRig(t, newMemory("X: bad", "X: good", "X: bad"), d)
-		r.routes.Actions[0].Text = mustTemplate(t, `{{ if eq .Text "bad" }}{{ index .Text 99 }}{{ end }}{{ .Text }}`)
+		r.routes.Actions[0].Text = mustTemplate(t, `{{ if eq .Text "bad" }}{{ slice .Text 99 }}{{ end }}{{ .Text }}`)
 		r.routes.Actions[0].Retry.GiveUpAfter = time.Hour
 		r.start()
 		for range 10 {
@@ -288,12 +288,45 @@ func TestTemplateIsRenderedAtDelivery(t *testing.T) {
 	})
 }
 
+// TestParse: what is no JSON is a dead letter at once, without holding up what is, and
+// can be delivered once parse is mended. The templates of the action itself see the same.
+func TestParse(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var keys []string
+		d := &destination{deliver: func(_ context.Context, batch []action.Message) error {
+			key, err := mustTemplate(t, "{{ .JSON.id }}{{ .Logfmt.id }}").Render(batch[0].Data)
+			keys = append(keys, key)
+			return err
+		}}
+		r := newRig(t, newMemory(`X: {"id": 1}`, `X: id=2`, `X: {"id": 3}`), d)
+		r.routes.Actions[0].Parse = action.ParseJSON()
+		r.start()
+		r.want(d, `{"id": 1}`, `{"id": 3}`)
+		letters := r.letters()
+		if len(letters) != 1 || letters[0].Cause != "parse json: invalid character 'i' looking for beginning of value at byte 1" ||
+			letters[0].Attempts != 0 || letters[0].Text() != "id=2" {
+			t.Fatalf("letters: %+v", letters)
+		}
+		r.stop()
+		r.routes.Actions[0].RuleParse = map[string]*action.Parser{"r": action.ParseLogfmt()}
+		r.start()
+		if n, _, err := r.spool.RetryLetters(spool.Filter{}, func(string) bool { return true }); n != 1 || err != nil {
+			t.Errorf("RetryLetters = %d, %v", n, err)
+		}
+		r.want(d, `{"id": 1}`, `{"id": 3}`, "id=2")
+		if want := []string{"1", "3", "2"}; !slices.Equal(keys, want) {
+			t.Errorf("keys %q, want %q", keys, want)
+		}
+		r.stop()
+	})
+}
+
 // TestTemplateThatFailsIsADeadLetter which a mended template can deliver.
 func TestTemplateThatFailsIsADeadLetter(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := new(destination)
 		r := newRig(t, newMemory("X: one"), d)
-		r.routes.Actions[0].Text = mustTemplate(t, `{{ if .Text }}{{ index .Text 99 }}{{ end }}`)
+		r.routes.Actions[0].Text = mustTemplate(t, `{{ if .Text }}{{ slice .Text 99 }}{{ end }}`)
 		r.start()
 		synctest.Wait()
 		letters := r.letters()

@@ -26,11 +26,12 @@ func Decode(v strict.Value) *Rule {
 		Prefix  strict.Value `yaml:"prefix"`
 		Match   strict.Value `yaml:"match"`
 		Text    strict.Value `yaml:"text"`
+		Parse   strict.Value `yaml:"parse"`
 		Actions strict.Value `yaml:"actions,required"`
 		Final   bool         `yaml:"final"`
 	}
 	v.Decode(&in)
-	r.Final = in.Final
+	r.Final, r.Parse = in.Final, in.Parse
 	if in.Name.Exists() {
 		r.Name, _ = in.Name.Identifier()
 	}

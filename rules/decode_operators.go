@@ -106,7 +106,7 @@ func (a *allOf) addRegexes(v strict.Value) {
 		}
 		re, err := regexp.Compile(string(patterns[i]))
 		if err != nil {
-			item.Report(regexHint(err), "bad regex: %s", strings.TrimPrefix(err.Error(), "error parsing regexp: "))
+			item.Report(RegexHint(err), "bad regex: %s", strings.TrimPrefix(err.Error(), "error parsing regexp: "))
 			continue
 		}
 		t = append(t, re)
@@ -114,7 +114,8 @@ func (a *allOf) addRegexes(v strict.Value) {
 	a.add(t)
 }
 
-func regexHint(err error) string {
+// RegexHint says what to do about a regex that does not compile.
+func RegexHint(err error) string {
 	var e *syntax.Error
 	if !errors.As(err, &e) {
 		return ""

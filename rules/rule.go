@@ -22,6 +22,8 @@ type Rule struct {
 	// Text is the rule's own `text:` template; HasText is false without one.
 	Text    string
 	HasText bool
+	// Parse is the rule's own `parse:`, if it Exists; package config knows what it means.
+	Parse strict.Value
 
 	// Where the rule and its parts stand in the user's file, for the errors that
 	// only package config can find. ActionPos has an element for each action.
