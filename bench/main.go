@@ -56,6 +56,7 @@ var rows = []row{
 	{"every entry matches, all fields, file action", (*bench).everything},
 	{"every entry appended for three actions and settled, the spool alone", (*bench).spoolAlone},
 	{"every entry delivered to three file actions", (*bench).thrice},
+	{"every entry mailed, digests of 500 over TLS to a local server, email action", (*bench).email},
 	{"a destination that is down, every entry queued", (*bench).down},
 	{"journalctl -o json piped into Python", (*bench).python},
 	{"rsyslog, imjournal, the same filter into a file", (*bench).rsyslog},

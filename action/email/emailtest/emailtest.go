@@ -30,6 +30,8 @@ type Options struct {
 	Mechanisms []string
 	// MaxBytes is how large a mail it says it takes; 0 for any.
 	MaxBytes int64
+	// Discard has it keep no mail that it accepts, for the benchmark.
+	Discard bool
 	// UTF8 has it take addresses beyond ASCII.
 	UTF8 bool
 }

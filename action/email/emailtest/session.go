@@ -114,9 +114,11 @@ func (s *session) Data(r io.Reader) error {
 	if err := s.at(Data, string(data)); err != nil {
 		return err
 	}
-	s.server.mu.Lock()
-	s.server.mails = append(s.server.mails, s.mail)
-	s.server.mu.Unlock()
+	if !s.server.options.Discard {
+		s.server.mu.Lock()
+		s.server.mails = append(s.server.mails, s.mail)
+		s.server.mu.Unlock()
+	}
 	return s.at(Accepted, string(data))
 }
 
