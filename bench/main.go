@@ -60,6 +60,7 @@ var rows = []row{
 	{"a destination that is down, every entry queued", (*bench).down},
 	{"journalctl -o json piped into Python", (*bench).python},
 	{"rsyslog, imjournal, the same filter into a file", (*bench).rsyslog},
+	{"every entry published to NATS JetStream, run --once, nats action", (*bench).nats},
 	{"idle", (*bench).idle},
 	{"from the write to the action's call, 10 lines/s", (*bench).latency},
 }

@@ -7,6 +7,7 @@ import (
 	"github.com/journald-router/journald-router/action/email"
 	"github.com/journald-router/journald-router/action/exec"
 	"github.com/journald-router/journald-router/action/file"
+	"github.com/journald-router/journald-router/action/nats"
 	"github.com/journald-router/journald-router/action/slack"
 	"github.com/journald-router/journald-router/action/stdout"
 	"github.com/journald-router/journald-router/action/webhook"
@@ -21,6 +22,7 @@ var kinds = []kind{
 	newKind("file", file.New),
 	newKind("stdout", stdout.New),
 	newKind("exec", exec.New),
+	newKind("nats", nats.New),
 }
 
 // A kind reads the section that bears its name into the action's Config, and

@@ -142,7 +142,7 @@ func (l *loader) lacksCredential(v strict.Value) bool {
 
 // tellingNames are those of settings that nobody writes a harmless word into, as
 // they may into a header or a variable.
-var tellingNames = regexp.MustCompile(`(?i)token|key|secret|passw|auth|cookie|webhook_url`)
+var tellingNames = regexp.MustCompile(`(?i)token|key|secret|passw|auth|creds|cookie|webhook_url`)
 
 // collectSecrets keeps what the settings have that is secret by its type,
 // wherever it came from.

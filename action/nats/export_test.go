@@ -1,0 +1,6 @@
+package nats
+
+var (
+	Token   = token
+	Pattern = pattern
+)
