@@ -57,10 +57,10 @@ var rows = []row{
 	{"every entry appended for three actions and settled, the spool alone", (*bench).spoolAlone},
 	{"every entry delivered to three file actions", (*bench).thrice},
 	{"every entry mailed, digests of 500 over TLS to a local server, email action", (*bench).email},
+	{"every entry published to NATS JetStream, run --once, nats action", (*bench).nats},
 	{"a destination that is down, every entry queued", (*bench).down},
 	{"journalctl -o json piped into Python", (*bench).python},
 	{"rsyslog, imjournal, the same filter into a file", (*bench).rsyslog},
-	{"every entry published to NATS JetStream, run --once, nats action", (*bench).nats},
 	{"idle", (*bench).idle},
 	{"from the write to the action's call, 10 lines/s", (*bench).latency},
 }

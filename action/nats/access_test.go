@@ -112,7 +112,7 @@ func TestCreds(t *testing.T) {
 		}
 		return string(text), seed
 	}
-	file, seed := creds(account)
+	file, _ := creds(account)
 	makeStream(t, s, logs, client.UserCredentialBytes([]byte(file)))
 	c := nats.Config{URL: []string{s.URL()}, Subject: "logs.a", Creds: action.Secret(file)}
 	good := newAction(t, c)
@@ -120,7 +120,7 @@ func TestCreds(t *testing.T) {
 	if err := good.Probe(t.Context()); err != nil {
 		t.Error(err)
 	}
-	file, seed = creds(system)
+	file, seed := creds(system)
 	c.Creds = action.Secret(file)
 	expect(t, newAction(t, c), false, "no stream answered", seed) // another account has none
 	file, seed = creds(newPair(t, nkeys.CreateAccount))
