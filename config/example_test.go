@@ -29,6 +29,12 @@ func readExample(t *testing.T) string {
 // to.
 func withSecrets(t *testing.T, yaml string) (*Config, error) {
 	t.Helper()
+	return Load(writeWithSecrets(t, yaml), Options{})
+}
+
+// writeWithSecrets sets that up, and returns the path of the configuration.
+func writeWithSecrets(t *testing.T, yaml string) string {
+	t.Helper()
 	files := map[string]string{"config.yaml": yaml, "credentials/x": ""}
 	for _, m := range regexp.MustCompile(`\$\{(\w+):([^}]+)\}`).FindAllStringSubmatch(yaml, -1) {
 		secret := "https://hooks.example.com/" + m[2]
@@ -49,7 +55,7 @@ func withSecrets(t *testing.T, yaml string) (*Config, error) {
 	}
 	path := write(t, files)
 	t.Setenv(credentialsDirectory, filepath.Join(filepath.Dir(path), "credentials"))
-	return Load(path, Options{})
+	return path
 }
 
 // examplePEM are the credentials of the examples that must be in PEM: a certificate
@@ -170,48 +176,6 @@ func TestExampleBlocks(t *testing.T) {
 			t.Errorf("block %d adds nothing", i)
 		}
 	}
-}
-
-// TestDocumentation: the YAML in the reference is right, as it is or, where it is
-// a part, with what is missing to a whole.
-func TestDocumentation(t *testing.T) {
-	data, err := os.ReadFile("../docs/CONFIGURATION.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	blocks := regexp.MustCompile("(?s)```yaml\n(.*?)```").FindAllStringSubmatch(string(data), -1)
-	if len(blocks) < 10 {
-		t.Fatalf("only %d blocks", len(blocks))
-	}
-	for _, b := range blocks {
-		if _, err := withSecrets(t, complete(b[1])); err != nil {
-			t.Errorf("%v in\n%s", err, complete(b[1]))
-		}
-	}
-}
-
-// complete adds an action and a rule where there are none, and the actions that
-// the rules name.
-func complete(yaml string) string {
-	if strings.HasPrefix(yaml, "- ") { // a rule alone
-		yaml = "rules:\n" + yaml
-	}
-	if !strings.Contains("\n"+yaml, "\nactions:") {
-		yaml += "actions: {growth: {stdout: }, archive: {stdout: }, page: {stdout: }}\n"
-	}
-	if !strings.Contains("\n"+yaml, "\nrules:") {
-		yaml += "rules: [{name: any, match: {MESSAGE: {regex: '(?P<order>.)'}}, actions: []}]\n"
-		names := regexp.MustCompile(`(?m)^  ([\w-]+):`).FindAllStringSubmatch(yaml[strings.Index("\n"+yaml, "\nactions:"):], -1)
-		var list []string
-		for _, m := range names {
-			list = append(list, m[1])
-		}
-		if list == nil {
-			list = []string{"growth"}
-		}
-		yaml = strings.Replace(yaml, "actions: []", "actions: ["+strings.Join(list, ", ")+"]", 1)
-	}
-	return yaml
 }
 
 // TestDocumentedKeys: every key has a place in the reference, or on its action's page.
