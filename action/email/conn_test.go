@@ -79,7 +79,7 @@ func TestSecurity(t *testing.T) {
 
 // TestLogin: every mechanism, and none that shows the password to the network.
 func TestLogin(t *testing.T) {
-	for _, m := range []string{"PLAIN", "LOGIN", "CRAM-MD5"} {
+	for _, m := range []string{"PLAIN", "LOGIN", "CRAM-MD5", "SCRAM-SHA-256"} {
 		for _, security := range []email.Security{email.TLS, email.None} {
 			s := start(t, emailtest.Options{Mechanisms: []string{m}})
 			if err := newAction(t, s, email.Config{Security: security}).Probe(t.Context()); err != nil {
@@ -97,6 +97,7 @@ func TestLogin(t *testing.T) {
 	}{
 		{[]string{"PLAIN", "LOGIN"}, "the password is not sent over an unencrypted connection, and the server knows no other way but PLAIN LOGIN"},
 		{[]string{"PLAIN", "CRAM-MD5"}, ""},
+		{[]string{"LOGIN", "SCRAM-SHA-256"}, ""},
 		{nil, "the server lets nobody log in here, and there is a user"},
 	} {
 		s := start(t, emailtest.Options{Mechanisms: tt.mechanisms})

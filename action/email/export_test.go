@@ -3,6 +3,8 @@ package email
 import (
 	"context"
 	"net"
+
+	"github.com/journald-router/journald-router/action"
 )
 
 // Open makes raw a connection on which mails can be sent, as connect does.
@@ -29,4 +31,14 @@ func (a *Action) Keep(ctx context.Context, raw net.Conn) error {
 	release()
 	a.kept.put(c)
 	return err
+}
+
+// Compose makes the mail of a message: whom it goes to, and what it is.
+func (a *Action) Compose(m action.Message) (to []string, data []byte, err error) {
+	l, err := a.letter(m)
+	if err != nil {
+		return nil, nil, err
+	}
+	e, err := a.envelope([]letter{l})
+	return e.to, e.data, err
 }

@@ -33,7 +33,7 @@ func (a *Action) envelope(group []letter) (envelope, error) {
 		m.ReplyToMailAddress(a.replyTo...)
 	}
 	setSubject(m, subject(group))
-	m.SetMessageIDWithValue(id(group) + "@" + a.from.Address[strings.LastIndexByte(a.from.Address, '@')+1:])
+	m.SetMessageIDWithValue(id(group) + "@" + a.domain())
 	m.SetDateWithValue(date(group))
 	m.SetUserAgent(action.UserAgent)
 	// No answers by machines: RFC 3834, section 5; Precedence and
@@ -45,10 +45,10 @@ func (a *Action) envelope(group []letter) (envelope, error) {
 		text, html = digest(group)
 	}
 	text = withEnd(text)
-	m.SetBodyString(gomail.TypeTextPlain, canonical(text), gomail.WithPartEncoding(encoding(text)))
+	m.SetBodyString(gomail.TypeTextPlain, mailLines.Replace(text), gomail.WithPartEncoding(encoding(text)))
 	if html != "" {
 		html = withEnd(html)
-		m.AddAlternativeString(gomail.TypeTextHTML, canonical(html), gomail.WithPartEncoding(encoding(html)))
+		m.AddAlternativeString(gomail.TypeTextHTML, mailLines.Replace(html), gomail.WithPartEncoding(encoding(html)))
 	}
 	var b bytes.Buffer
 	if _, err := m.WriteTo(&b); err != nil {
@@ -60,6 +60,14 @@ func (a *Action) envelope(group []letter) (envelope, error) {
 		utf8: !isASCII(a.from.Address) || slices.ContainsFunc(first.to.paths(), func(p string) bool { return !isASCII(p) }),
 		data: b.Bytes(),
 	}, nil
+}
+
+// domain is what comes behind the @ in a Message-ID.
+func (a *Action) domain() string {
+	if domain := a.from.Address[strings.LastIndexByte(a.from.Address, '@')+1:]; isASCII(domain) {
+		return domain
+	}
+	return action.UserAgent
 }
 
 // id names the mail: by the delivery's id, or a hash of several. The same deliveries
@@ -154,7 +162,7 @@ func digest(group []letter) (text, html string) {
 		head := heading(l)
 		t.WriteString(head)
 		t.WriteByte('\n')
-		for line := range strings.Lines(withEnd(strings.ReplaceAll(l.Text, "\r", ""))) {
+		for line := range strings.Lines(withEnd(unixLines.Replace(l.Text))) {
 			t.WriteString("  ")
 			t.WriteString(line)
 		}
@@ -189,11 +197,12 @@ func withEnd(text string) string {
 	return text + "\n"
 }
 
-// canonical has the line breaks that text in a mail has, whatever its encoding
-// (RFC 2046, section 4.1.1).
-func canonical(text string) string {
-	return strings.ReplaceAll(strings.ReplaceAll(text, "\r\n", "\n"), "\n", "\r\n")
-}
+// unixLines makes line breaks of one kind, and mailLines the kind that text in a mail
+// has whatever its encoding (RFC 2046, section 4.1.1).
+var (
+	unixLines = strings.NewReplacer("\r\n", "\n", "\r", "\n")
+	mailLines = strings.NewReplacer("\r\n", "\r\n", "\r", "\r\n", "\n", "\r\n")
+)
 
 // encoding is the shorter of the two that keep every byte, and lines below 80:
 // quoted-printable has three bytes for one beyond ASCII, base64 four for three.

@@ -25,7 +25,8 @@ const (
 type Options struct {
 	// NoTLS has it offer no STARTTLS.
 	NoTLS bool
-	// Mechanisms are the ways to log in that it offers: PLAIN, LOGIN, CRAM-MD5. With
+	// Mechanisms are the ways to log in that it offers: PLAIN, LOGIN, CRAM-MD5,
+	// SCRAM-SHA-256. With
 	// none, anybody may send.
 	Mechanisms []string
 	// MaxBytes is how large a mail it says it takes; 0 for any.

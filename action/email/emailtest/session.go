@@ -135,6 +135,8 @@ func (s *session) Auth(mechanism string) (sasl.Server, error) {
 		return &conversation{asks: []string{"Username:", "Password:"}, decide: func(said []string) error {
 			return s.login(said[0], said[1], said[1] == Password)
 		}}, nil
+	case "SCRAM-SHA-256":
+		return &scram{login: s.login}, nil
 	case "CRAM-MD5": // RFC 2195
 		const challenge = "<1896.697170952@mail.example.com>"
 		return &conversation{asks: []string{challenge}, decide: func(said []string) error {
