@@ -63,6 +63,22 @@ func TestPassword(t *testing.T) {
 	expect(t, newAction(t, c), true, "Authorization Violation")
 }
 
+// TestEcho: a server whose refusal repeats the credentials.
+func TestEcho(t *testing.T) {
+	seed, public := newKey(t, nkeys.CreateUser)
+	s := startServer(t, `authorization {users: [{nkey: `+public+`}]}`)
+	for _, c := range []nats.Config{
+		{User: "router", Password: password},
+		{Token: password},
+		{NKey: action.Secret(seed)},
+	} {
+		c.URL, c.Subject = []string{newProxy(t, &proxy{echo: true, at: "CONNECT "}, s.Address).url()}, "logs.a"
+		a := newAction(t, c)
+		expect(t, a, false, "CONNECT {", password, seed)
+		checkError(t, a.Probe(t.Context()), false, "CONNECT {", password, seed)
+	}
+}
+
 func TestToken(t *testing.T) {
 	s := startServer(t, `authorization {token: "the-token-0123"}`)
 	makeStream(t, s, logs, client.Token("the-token-0123"))
@@ -166,6 +182,7 @@ func TestPermissions(t *testing.T) {
 		{user: router, password: "`+password+`"},
 		{user: least, password: least, permissions: {publish: [logs.a, logs.c], subscribe: "_INBOX.>"}},
 		{user: private, password: private, permissions: {publish: logs.a, subscribe: "_INBOX_router.>"}},
+		{user: documented, password: documented, permissions: {publish: ["logs.>", "$JS.API.STREAM.NAMES"], subscribe: "_INBOX.>"}},
 		{user: mute, password: mute, permissions: {publish: "logs.>", subscribe: {deny: ">"}}},
 		{user: asks, password: asks, permissions: {publish: [logs.a, "$JS.API.STREAM.INFO.LOGS", "$JS.API.STREAM.INFO.GONE"], subscribe: "_INBOX.>"}},
 	]}`)
@@ -188,7 +205,16 @@ func TestPermissions(t *testing.T) {
 		t.Errorf("the probe of a user who may not ask: %v", err)
 	}
 
-	c.User, c.Password, c.Subject = "private", "private", "logs.a"
+	c.User, c.Password, c.Subject = "documented", "documented", "other.a"
+	checkError(t, newAction(t, c).Probe(t.Context()), false, "no stream takes other.a")
+	c.Subject = "logs.a"
+	documented := newAction(t, c)
+	expect(t, documented, false, "")
+	if err := documented.Probe(t.Context()); err != nil {
+		t.Error(err)
+	}
+
+	c.User, c.Password = "private", "private"
 	expect(t, newAction(t, c), true, `(let the user subscribe to _INBOX.>, or set inbox_prefix`)
 	c.InboxPrefix = "_INBOX_router"
 	expect(t, newAction(t, c), false, "")

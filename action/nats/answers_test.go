@@ -1,12 +1,15 @@
 package nats_test
 
 import (
+	"context"
 	"net"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/journald-router/journald-router/action"
 	"github.com/journald-router/journald-router/action/nats"
+	client "github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 )
 
@@ -56,6 +59,31 @@ func TestAnswers(t *testing.T) {
 	// A subject that cannot be is one of the message's.
 	a := newAction(t, nats.Config{URL: []string{s.URL()}, Subject: "one{{ if .Unit }}.{{ end }}"})
 	checkError(t, deliver(t, a, message(3, "", "_SYSTEMD_UNIT", "x")), true, `the subject "one." has a dot`)
+}
+
+// TestSubscriber: one who is no stream gets the message, and acknowledges nothing.
+func TestSubscriber(t *testing.T) {
+	s := startServer(t, "")
+	nc, err := client.Connect(s.URL())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer nc.Close()
+	sub, err := nc.SubscribeSync("logs.a")
+	if err == nil {
+		err = nc.Flush()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	go func() {
+		sub.NextMsg(time.Minute)
+		cancel()
+	}()
+	a := newAction(t, nats.Config{URL: []string{s.URL()}, Subject: "logs.a"})
+	checkError(t, a.Deliver(ctx, []action.Message{message(1, "one")}), false, "only a stream acknowledges, not a subscriber")
+	checkError(t, a.Probe(t.Context()), false, "no stream takes logs.a")
 }
 
 // TestServers: those that are down are passed over.

@@ -73,7 +73,7 @@ func (a *Action) connectTo(ctx context.Context, server string) (*connection, err
 		closed: make(chan struct{}), waiting: make(map[string]map[chan error]bool),
 	}
 	options := append([]nats.Option{
-		nats.Name("journald-router"),
+		nats.Name(action.UserAgent),
 		nats.NoReconnect(),
 		nats.IgnoreDiscoveredServers(), // each server's error is to be known
 		nats.SkipHostLookup(),          // the dialer does it, within ctx
@@ -187,7 +187,7 @@ func (c *connection) outcome(ctx context.Context, p *publication) error {
 	case err := <-p.refused:
 		return c.failed(p.subject, refusedMessage(err))
 	case <-ctx.Done():
-		missing = fmt.Errorf("stopped before it was acknowledged: %w", ctx.Err())
+		missing = fmt.Errorf("stopped before it was acknowledged (%s): %w", hintSilence, ctx.Err())
 	case <-c.closed:
 		missing = c.lost()
 	}

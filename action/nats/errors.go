@@ -17,6 +17,7 @@ const (
 	hintPublish     = "let the user publish to it: permissions, publish, allow"
 	hintInbox       = "let the user subscribe to _INBOX.>, or set inbox_prefix to what it may subscribe to"
 	hintStream      = "make a stream that takes the subject: nats stream add; or check that JetStream is on"
+	hintSilence     = "if that lasts: only a stream acknowledges, not a subscriber; check --connect asks whether there is one"
 	hintFull        = "raise its limits, or let it discard old messages"
 )
 

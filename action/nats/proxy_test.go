@@ -2,17 +2,19 @@ package nats_test
 
 import (
 	"bytes"
+	"cmp"
 	"io"
 	"net"
 	"strings"
 	"testing"
 )
 
-// A proxy lies between the action and a server, which it lets through until the first
-// message or request is published.
+// A proxy lies between the action and a server, which it lets through until the client
+// sends a certain word.
 type proxy struct {
 	net.Listener
-	reached chan struct{} // something was published
+	at      string        // that word; PUB, of the first message or request, unless set
+	reached chan struct{} // it has come
 
 	// What to do then; one of them.
 	swallow bool          // pass on nothing more
@@ -64,7 +66,7 @@ func (p *proxy) serve(client net.Conn, address string) {
 			return
 		}
 		sent.Write(buffer[:n])
-		if !published && strings.Contains("\n"+sent.String(), "PUB ") {
+		if !published && strings.Contains(sent.String(), cmp.Or(p.at, "PUB ")) {
 			published = true
 			select {
 			case p.reached <- struct{}{}:

@@ -3,6 +3,7 @@ package e2e
 import (
 	"encoding/json"
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -37,7 +38,12 @@ actions:
 rules:
   - {name: shop, prefix: "SHOP: ", actions: [events]}
 `, server.URL()))
-	p.env = []string{"NATS_PASSWORD=" + password}
+	t.Setenv("NATS_PASSWORD", "another-password")
+	if out, _, err := p.try("check", "--connect"); err == nil || !strings.Contains(out, "Authorization Violation") {
+		t.Errorf("check --connect with a wrong password: %v, %s", err, out)
+	}
+	t.Setenv("NATS_PASSWORD", password)
+	p.run("check", "--connect")
 	p.startReady()
 
 	// A share of the stream is logged for each kill, so that they fall everywhere.
