@@ -1,6 +1,7 @@
 package email_test
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -135,6 +136,30 @@ func TestRecipients(t *testing.T) {
 				t.Errorf("%.80q: a header more:\n%s", tt.to, m.Data)
 			}
 			checkLines(t, m)
+		}
+	}
+}
+
+// TestFit: a call has as many messages as become 20 mails.
+func TestFit(t *testing.T) {
+	c := email.Config{Host: "h", From: "a@b", To: "{{ .Fields.MAIL_TO }}", AllowDomains: []string{"example.com"}}
+	var batch []action.Message
+	for i := range 60 {
+		batch = append(batch, entry(i, "x", fmt.Sprintf("MAIL_TO=u%d@example.com", i/2)))
+	}
+	batch[5] = entry(5, "x", "MAIL_TO=nobody")
+	for to, want := range map[string]int{c.To: 40, "ops@example.com": 60} {
+		if c.To = to; want == 60 {
+			c.AllowDomains = nil
+		} else {
+			c.AllowDomains = []string{"example.com"}
+		}
+		a, err := email.New(c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := a.Fit(batch); got != want {
+			t.Errorf("to %s: %d, want %d", to, got, want)
 		}
 	}
 }

@@ -101,6 +101,7 @@ var (
 	_ action.TimeLimiter = (*Action)(nil)
 	_ action.Closer      = (*Action)(nil)
 	_ action.Batcher     = (*Action)(nil)
+	_ action.Fitter      = (*Action)(nil)
 	_ action.Parallel    = (*Action)(nil)
 	_ action.Templater   = (*Action)(nil)
 	_ action.Prober      = (*Action)(nil)
@@ -123,6 +124,27 @@ func (a *Action) Close() error {
 
 // Batch implements action.Batcher. What is too large for the server goes in parts.
 func (a *Action) Batch() (usual, most int) { return 1, 500 }
+
+// mostMails is how many mails one call makes, so that its time limit does not end in
+// the middle of them: a server that is far away, and slow, takes seconds for each.
+const mostMails = 20
+
+// Fit implements action.Fitter.
+func (a *Action) Fit(batch []action.Message) int {
+	if !a.fromTheEntry {
+		return len(batch)
+	}
+	mails := make(map[string]bool)
+	for i, m := range batch {
+		if to, err := a.recipientsOf(m); err == nil {
+			mails[to.key()] = true
+		}
+		if len(mails) > mostMails {
+			return i
+		}
+	}
+	return len(batch)
+}
 
 // Parallel implements action.Parallel.
 func (*Action) Parallel() {}
