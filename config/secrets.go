@@ -1,18 +1,15 @@
 package config
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
-	"net/url"
 	"os"
 	"path/filepath"
 	"reflect"
 	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/journald-router/journald-router/action"
@@ -147,6 +144,7 @@ var tellingNames = regexp.MustCompile(`(?i)token|key|secret|passw|auth|creds|coo
 // collectSecrets keeps what the settings have that is secret by its type,
 // wherever it came from.
 func (l *loader) collectSecrets(settings any, v strict.Value) {
+	l.collectPasswords(reflect.ValueOf(settings))
 	walkSecrets(reflect.ValueOf(settings), "", func(key string, s action.Secret) {
 		if s == "" || s == standIn {
 			return
@@ -185,38 +183,4 @@ func walkSecrets(v reflect.Value, key string, visit func(key string, s action.Se
 			walkSecrets(v.Elem(), key, visit)
 		}
 	}
-}
-
-// redactor returns what takes all secrets known so far out of a text.
-func (l *loader) redactor() func(string) string {
-	const least = 4 // shorter ones would hit harmless words
-	var forms []string
-	for s := range l.secrets {
-		for _, form := range formsOf(s) {
-			if len(form) >= least {
-				forms = append(forms, form)
-			}
-		}
-	}
-	// The longest first: one secret may be a part of another.
-	slices.SortFunc(forms, func(a, b string) int { return cmp.Or(cmp.Compare(len(b), len(a)), cmp.Compare(a, b)) })
-	var pairs []string
-	for _, form := range slices.Compact(forms) {
-		pairs = append(pairs, form, "[secret]")
-	}
-	return strings.NewReplacer(pairs...).Replace
-}
-
-// formsOf are the ways in which errors show a secret: as it is, escaped in a URL
-// or in quotes, on one line, and, if it is a URL, as package net/url writes it.
-func formsOf(s string) []string {
-	quoted := strconv.Quote(s)
-	forms := []string{
-		s, url.QueryEscape(s), url.PathEscape(s), quoted[1 : len(quoted)-1],
-		strings.TrimSpace(s), action.OneLine(s, len(s)),
-	}
-	if u, err := url.Parse(s); err == nil && u.Host != "" {
-		forms = append(forms, u.String(), u.Redacted())
-	}
-	return forms
 }
