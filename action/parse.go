@@ -21,8 +21,9 @@ type Parser struct {
 	names []string
 }
 
-// ParseJSON makes .JSON of a text that is one JSON value. Of an object's key that
-// is there twice the last one counts, and bytes that are no UTF-8 become U+FFFD.
+// ParseJSON makes .JSON of a text that is one JSON value, with 262,144 within it at
+// most, 10,000 deep. Of an object's key that is there twice the last one counts, and
+// bytes that are no UTF-8 become U+FFFD.
 func ParseJSON() *Parser {
 	return &Parser{name: "JSON", parse: func(d *Data) (err error) {
 		d.JSON, err = parseJSON(d.Text)
@@ -99,7 +100,33 @@ func printJSON(v any) string {
 	return strings.TrimSuffix(b.String(), "\n")
 }
 
+// maxValues bounds what one message makes of memory: [{},{},...] takes 50 times its
+// length, and any user can log it.
+const maxValues = 1 << 18
+
+// tooMany tells whether the text has more values than that.
+func tooMany(text string) bool {
+	if len(text) < maxValues {
+		return false
+	}
+	count, quoted := 1, false
+	for i := 0; i < len(text) && count <= maxValues; i++ {
+		switch c := text[i]; {
+		case quoted && c == '\\':
+			i++
+		case c == '"':
+			quoted = !quoted
+		case !quoted && (c == ',' || c == '[' || c == '{'):
+			count++
+		}
+	}
+	return count > maxValues
+}
+
 func parseJSON(text string) (any, error) {
+	if tooMany(text) {
+		return nil, fmt.Errorf("parse json: more than %d values", maxValues)
+	}
 	d := json.NewDecoder(strings.NewReader(text))
 	d.UseNumber()
 	var v any
@@ -150,6 +177,9 @@ func parseLogfmt(text string) (map[string]string, error) {
 	pairs, values := make(map[string]string), false
 	for d.ScanRecord() {
 		for d.ScanKeyval() {
+			if len(pairs) == maxValues {
+				return nil, fmt.Errorf("parse logfmt: more than %d keys", maxValues)
+			}
 			pairs[string(d.Key())] = string(d.Value())
 			values = values || d.Value() != nil
 		}

@@ -1,6 +1,7 @@
 package action_test
 
 import (
+	"fmt"
 	"regexp"
 	"strings"
 	"testing"
@@ -101,7 +102,7 @@ func TestJSONInMarkUp(t *testing.T) {
 
 func TestParseJSON(t *testing.T) {
 	deep := func(n int) string { return strings.Repeat("[", n) + strings.Repeat("]", n) }
-	big := `{"a": "` + strings.Repeat("x", 10<<20) + `", "b": [` + strings.Repeat("1, ", 1<<20) + `1]}`
+	big := `{"a": "` + strings.Repeat("x", 10<<20) + `", "b": [` + strings.Repeat("1, ", 1<<17) + `1]}`
 	tests := []struct{ text, want, err string }{
 		{`{}`, `{}`, ""},
 		{"\r\n\t [1, 2] \n", `[1,2]`, ""},
@@ -133,8 +134,10 @@ func TestParseJSON(t *testing.T) {
 		{`[NaN]`, "", "parse json: invalid character 'N' looking for beginning of value at byte 2"},
 		{"\ufeff{}", "", "parse json: invalid character 'ï' looking for beginning of value at byte 1"},
 		{deep(10001), "", "parse json: invalid character '[' exceeded max depth at byte 10001"},
-		{strings.Repeat(`{"a":`, 1<<20), "", "parse json: invalid character '{' exceeded max depth at byte 50001"},
-		{"[" + strings.Repeat("1,", 5<<20), "", "parse json: unexpected end of JSON input at byte 10485761"},
+		{"[" + strings.Repeat("{},", 1<<17) + "{}]", "", "parse json: more than 262144 values"},
+		{`"` + strings.Repeat(`,\"[`, 1<<20) + `"`, strings.Repeat(`,"[`, 1<<20), ""},
+		{strings.Repeat(`{"a":`, 1<<17), "", "parse json: invalid character '{' exceeded max depth at byte 50001"},
+		{"[" + strings.Repeat("1,", 1<<17), "", "parse json: unexpected end of JSON input at byte 262145"},
 	}
 	for _, tt := range tests {
 		d, err := parsed(action.ParseJSON(), tt.text)
@@ -155,6 +158,10 @@ func TestParseJSON(t *testing.T) {
 }
 
 func TestParseLogfmt(t *testing.T) {
+	var many strings.Builder
+	for i := range 1<<18 + 1 {
+		fmt.Fprintf(&many, "k%d=1 ", i)
+	}
 	tests := []struct {
 		text string
 		want map[string]string
@@ -166,6 +173,7 @@ func TestParseLogfmt(t *testing.T) {
 		{`order.id=7 order-id=8 größe=9`, map[string]string{"order.id": "7", "order-id": "8", "größe": "9"}, ""},
 		{"a=1\x00b=\xff", map[string]string{"a": "1", "b": "\xff"}, ""},
 		{"a=" + strings.Repeat("x", 10<<20), map[string]string{"a": strings.Repeat("x", 10<<20)}, ""},
+		{many.String(), nil, "parse logfmt: more than 262144 keys"},
 		{``, nil, "parse logfmt: there is no key=value in it"},
 		{`connection refused`, nil, "parse logfmt: there is no key=value in it"},
 		{`a=b=c`, nil, "parse logfmt: unexpected '=' at byte 4"},
