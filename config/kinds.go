@@ -8,6 +8,7 @@ import (
 	"github.com/journald-router/journald-router/action/exec"
 	"github.com/journald-router/journald-router/action/file"
 	"github.com/journald-router/journald-router/action/nats"
+	"github.com/journald-router/journald-router/action/s3"
 	"github.com/journald-router/journald-router/action/slack"
 	"github.com/journald-router/journald-router/action/stdout"
 	"github.com/journald-router/journald-router/action/webhook"
@@ -23,6 +24,7 @@ var kinds = []kind{
 	newKind("stdout", stdout.New),
 	newKind("exec", exec.New),
 	newKind("nats", nats.New),
+	newKind("s3", s3.New),
 }
 
 // A kind reads the section that bears its name into the action's Config, and

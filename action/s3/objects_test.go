@@ -1,0 +1,233 @@
+package s3_test
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/journald-router/journald-router/action"
+	"github.com/journald-router/journald-router/action/s3"
+)
+
+// TestRepeatsOverwrite: whatever fails, and wherever the router is killed, and however
+// the batches are cut then, in the end each entry is in one object, and once.
+func TestRepeatsOverwrite(t *testing.T) {
+	for range 150 {
+		seed := rand.Uint64()
+		q := newQueue(t, seed, 30+rand.IntN(60))
+		q.drain(func(string) fate {
+			switch q.random.IntN(8) {
+			case 0:
+				return refused
+			case 1:
+				return lost
+			}
+			return accepted
+		})
+		for id, n := range q.counts() {
+			if n != 1 {
+				t.Fatalf("seed %d: entry %s is in %d objects, or in one so often\n%v", seed, id, n, q.bucket.objects)
+			}
+		}
+	}
+}
+
+// TestLateUploads: uploads that the service carries out only when their repeats have
+// been accepted long since cost no entry, though some may be in two objects.
+func TestLateUploads(t *testing.T) {
+	twice := 0
+	for range 150 {
+		seed := rand.Uint64()
+		q := newQueue(t, seed, 30+rand.IntN(60))
+		q.drain(func(string) fate {
+			m := q.bucket
+			if len(m.late) > 0 && q.random.IntN(4) == 0 {
+				i := q.random.IntN(len(m.late))
+				m.late[i]()
+				m.late = slices.Delete(m.late, i, i+1)
+			}
+			if q.random.IntN(6) == 0 {
+				return delayed
+			}
+			return accepted
+		})
+		q.random.Shuffle(len(q.bucket.late), func(i, j int) { q.bucket.late[i], q.bucket.late[j] = q.bucket.late[j], q.bucket.late[i] })
+		for _, carryOut := range q.bucket.late {
+			carryOut()
+		}
+		for id, n := range q.counts() {
+			if n == 0 {
+				t.Fatalf("seed %d: entry %s is lost", seed, id)
+			}
+			twice += n - 1
+		}
+	}
+	if twice == 0 {
+		t.Error("no upload was late in a way that matters: the test does not test what it says")
+	}
+}
+
+// TestForbidden: what is refused for good costs nothing else.
+func TestForbidden(t *testing.T) {
+	for range 50 {
+		seed := rand.Uint64()
+		q := newQueue(t, seed, 40)
+		q.drain(func(string) fate {
+			switch q.random.IntN(10) {
+			case 0:
+				return refused
+			case 1:
+				return forbidden
+			}
+			return accepted
+		})
+		counts := q.counts()
+		for _, id := range q.letters {
+			counts[id]++
+		}
+		for id, n := range counts {
+			if n == 0 {
+				t.Fatalf("seed %d: entry %s is neither in the bucket nor among the dead letters", seed, id)
+			}
+		}
+	}
+}
+
+// queue is what the engine does with an action that is an Overwriter: one call at a
+// time, from the head of the queue on, and its outcome noted before the next one,
+// unless the router is killed first.
+type queue struct {
+	t       *testing.T
+	random  *rand.Rand
+	bucket  *memory
+	all     []string
+	waiting []action.Message
+	letters []string
+	failing bool
+}
+
+func newQueue(t *testing.T, seed uint64, n int) *queue {
+	q := &queue{t: t, random: rand.New(rand.NewPCG(seed, 0)), bucket: newMemory(t)}
+	groups := 1 + q.random.IntN(5)
+	for i := range n {
+		id := fmt.Sprintf("%032x", i+1)
+		q.all = append(q.all, id)
+		q.waiting = append(q.waiting, message(id, fmt.Sprintf("_SYSTEMD_UNIT=unit%d", q.random.IntN(groups))))
+	}
+	return q
+}
+
+func (q *queue) start() *s3.Action {
+	c := settings(q.bucket.URL, "the-bucket")
+	c.Key = `{{ .Unit }}/{{ .ID }}.zst`
+	return newAction(q.t, c)
+}
+
+func (q *queue) drain(decide func(key string) fate) {
+	q.bucket.decide = decide
+	a := q.start()
+	for calls := 0; len(q.waiting) > 0; calls++ {
+		if calls > 10_000 {
+			q.t.Fatal("the queue does not get empty")
+		}
+		n := 1 + q.random.IntN(12)
+		if q.failing && q.random.IntN(2) == 0 {
+			n = 1
+		}
+		batch := q.waiting[:min(n, len(q.waiting))]
+		batch = batch[:a.Fit(batch)]
+		err := a.Deliver(q.t.Context(), batch)
+		if q.random.IntN(6) == 0 { // killed before it is noted
+			a.Close()
+			a = q.start()
+			continue
+		}
+		q.note(len(batch), err)
+	}
+	a.Close()
+}
+
+func (q *queue) note(n int, err error) {
+	errs := make([]error, n)
+	if each, ok := errors.AsType[*action.BatchError](err); ok {
+		errs = each.Errs
+	} else if err != nil {
+		for i := range errs {
+			errs[i] = err
+		}
+	}
+	q.failing = false
+	var left []action.Message
+	for i, m := range q.waiting {
+		switch {
+		case i < n && errs[i] == nil:
+		case i < n && action.IsPermanent(errs[i]):
+			q.letters = append(q.letters, m.ID)
+		default:
+			q.failing = q.failing || i < n
+			left = append(left, m)
+		}
+	}
+	q.waiting = left
+}
+
+// counts says for each entry in how many objects it is.
+func (q *queue) counts() map[string]int {
+	counts := q.bucket.entries()
+	for _, id := range q.all {
+		counts[id] += 0
+	}
+	return counts
+}
+
+// TestObjects: the entries of a batch are in one object for each key, in their order,
+// named by the first; right after a start, a call has one entry of each.
+func TestObjects(t *testing.T) {
+	bucket := newMemory(t)
+	c := settings(bucket.URL, "the-bucket")
+	c.Key = `{{ .Unit }}/{{ .ID }}.zst`
+	a := newAction(t, c)
+	var batch []action.Message
+	for i := range 10 {
+		batch = append(batch, message(fmt.Sprint(10+i), fmt.Sprintf("_SYSTEMD_UNIT=%c", 'a'+i%2)))
+	}
+	for len(batch) > 0 {
+		n := a.Fit(batch)
+		if err := a.Deliver(t.Context(), batch[:n]); err != nil {
+			t.Fatal(err)
+		}
+		batch = batch[n:]
+	}
+	want := map[string][]string{"a/10.zst": {"10"}, "b/11.zst": {"11"}, "a/12.zst": {"12", "14", "16", "18"}, "b/13.zst": {"13", "15", "17", "19"}}
+	if diff := cmp.Diff(want, bucket.objects); diff != "" {
+		t.Errorf("objects (-want +got):\n%s", diff)
+	}
+}
+
+// TestFit: a batch is cut where an object would have more than 64 MiB, or where there
+// would be too many of them.
+func TestFit(t *testing.T) {
+	c := settings("http://127.0.0.1:1", "the-bucket")
+	c.Key = "{{ .Unit }}/{{ .ID }}"
+	a := newAction(t, c)
+	large := func(unit string) action.Message {
+		return message("1", "MESSAGE="+string(make([]byte, 20<<20)), "_SYSTEMD_UNIT="+unit)
+	}
+	if n := a.Fit([]action.Message{large("a"), large("b"), large("c"), large("d")}); n != 3 {
+		t.Errorf("%d of 20 MiB each fit", n)
+	}
+	huge := message("1", "MESSAGE="+string(make([]byte, 70<<20)))
+	if n := a.Fit([]action.Message{huge, large("a")}); n != 1 {
+		t.Errorf("%d fit of which the first is of 70 MiB", n)
+	}
+	var many []action.Message
+	for i := range 1000 {
+		many = append(many, message(fmt.Sprint(i), fmt.Sprintf("_SYSTEMD_UNIT=unit%d", i)))
+	}
+	if n := a.Fit(many); n != 200 {
+		t.Errorf("%d fit that are for a key each", n)
+	}
+}
