@@ -56,7 +56,7 @@ func TestErrors(t *testing.T) {
 		{"quota", xml(400, "XMinioAdminBucketQuotaExceeded"), temporary, -1, "XMinioAdminBucketQuotaExceeded"},
 		{"another 200", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(204) }, temporary, -1, "answered 204 No Content"},
 		{"moved for a while", xml(307, "TemporaryRedirect"), temporary, -1, "answered 307"},
-		{"no XML, 502", func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "bad gateway", 502) }, temporary, -1, "answered 502 Bad Gateway: 502 Bad Gateway: bad gateway"},
+		{"no XML, 502", func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "bad gateway", http.StatusBadGateway) }, temporary, -1, "answered 502 Bad Gateway: 502 Bad Gateway: bad gateway"},
 		{"closed", func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, temporary, -1, ": EOF"},
 
 		{"no bucket", xml(404, "NoSuchBucket"), permanent, -1, "NoSuchBucket: the message (check bucket, region and endpoint; the router makes no bucket)"},
@@ -65,7 +65,7 @@ func TestErrors(t *testing.T) {
 		{"signature", xml(403, "SignatureDoesNotMatch"), permanent, -1, "check access_key and secret_key"},
 		{"token has run out", xml(400, "ExpiredToken"), permanent, -1, "get new credentials"},
 		{"too large", xml(400, "EntityTooLarge"), permanent, -1, "takes no object of this size"},
-		{"too large for a proxy", func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "nginx", 413) }, permanent, -1, "takes no object of this size"},
+		{"too large for a proxy", func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "nginx", http.StatusRequestEntityTooLarge) }, permanent, -1, "takes no object of this size"},
 		{"storage class", xml(400, "InvalidStorageClass"), permanent, -1, "check storage_class"},
 		{"not implemented", xml(501, "NotImplemented"), permanent, -1, "answered 501"},
 		{"region, 301", xml(301, "PermanentRedirect", "X-Amz-Bucket-Region", "eu-west-1"), permanent, -1, "the bucket is in eu-west-1: set region: eu-west-1"},
