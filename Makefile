@@ -10,9 +10,9 @@ BIN := build/journald-router
 RELEASE ?=
 
 # The headers of libsystemd and a C compiler; the rest are the real parts that the
-# tests run on: journald itself, and the tool that forges journals.
+# tests run on: journald itself, the tool that forges journals, and servers.
 BUILD_DEPS := gcc libc6-dev libsystemd-dev
-TEST_DEPS := $(BUILD_DEPS) systemd systemd-journal-remote
+TEST_DEPS := $(BUILD_DEPS) systemd systemd-journal-remote postgresql
 
 # A private journald takes root, and so do the tests that run one.
 ifneq ($(shell id -u),0)

@@ -58,6 +58,8 @@ var rows = []row{
 	{"every entry delivered to three file actions", (*bench).thrice},
 	{"every entry mailed, digests of 500 over TLS to a local server, email action", (*bench).email},
 	{"every entry published to NATS JetStream, run --once, nats action", (*bench).nats},
+	{"every entry inserted into PostgreSQL, run --once, sql action", (*bench).postgres},
+	{"every entry inserted into SQLite, run --once, sql action", (*bench).sqlite},
 	{"a destination that is down, every entry queued", (*bench).down},
 	{"journalctl -o json piped into Python", (*bench).python},
 	{"rsyslog, imjournal, the same filter into a file", (*bench).rsyslog},

@@ -41,6 +41,9 @@ func writeWithSecrets(t *testing.T, yaml string) string {
 		if strings.HasSuffix(strings.ToLower(m[2]), "token") {
 			secret = "xoxb-" + m[2]
 		}
+		if strings.HasSuffix(m[2], "dsn") {
+			secret = "postgres://router:" + m[2] + "@db.example.com/shop"
+		}
 		if s := examplePEM[m[2]]; s != "" {
 			secret = s
 		}

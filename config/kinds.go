@@ -10,6 +10,7 @@ import (
 	"github.com/journald-router/journald-router/action/nats"
 	"github.com/journald-router/journald-router/action/s3"
 	"github.com/journald-router/journald-router/action/slack"
+	"github.com/journald-router/journald-router/action/sql"
 	"github.com/journald-router/journald-router/action/stdout"
 	"github.com/journald-router/journald-router/action/webhook"
 	"github.com/journald-router/journald-router/internal/strict"
@@ -23,6 +24,7 @@ var kinds = []kind{
 	newKind("file", file.New),
 	newKind("stdout", stdout.New),
 	newKind("exec", exec.New),
+	newKind("sql", sql.New),
 	newKind("nats", nats.New),
 	newKind("s3", s3.New),
 }

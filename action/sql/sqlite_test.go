@@ -1,0 +1,267 @@
+package sql_test
+
+import (
+	"context"
+	database "database/sql"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"golang.org/x/sys/unix"
+
+	"github.com/journald-router/journald-router/action"
+	"github.com/journald-router/journald-router/action/actiontest"
+	"github.com/journald-router/journald-router/action/sql"
+)
+
+// sqliteFile is a connection of the test's own to a file that need not be there yet.
+func sqliteFile(t testing.TB, path string) *database.DB {
+	t.Helper()
+	db, err := database.Open("sqlite", path+"?_busy_timeout=10000")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { db.Close() })
+	return db
+}
+
+func sqliteExec(t testing.TB, db *database.DB, statements string) {
+	t.Helper()
+	if _, err := db.ExecContext(context.Background(), statements); err != nil {
+		t.Fatalf("%v in %s", err, statements)
+	}
+}
+
+func sqliteTexts(t testing.TB, db *database.DB, query string) (list []string) {
+	t.Helper()
+	rows, err := db.QueryContext(context.Background(), query)
+	if err != nil {
+		t.Fatalf("%v in %s", err, query)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var text string
+		if err := rows.Scan(&text); err != nil {
+			t.Fatal(err)
+		}
+		list = append(list, text)
+	}
+	return list
+}
+
+func TestContractOfSQLite(t *testing.T) {
+	actiontest.Run(t, actiontest.Harness{
+		Destination: sqliteDestination,
+		Cannot:      map[actiontest.Mood]string{actiontest.Busy: "SQLite has no word for when to come again"},
+		Repeat:      "changes nothing",
+		Once:        true,
+	})
+}
+
+func sqliteDestination(t *testing.T, mood actiontest.Mood) actiontest.Destination {
+	path := filepath.Join(t.TempDir(), "50% of #1?.db")
+	if mood == actiontest.Failing {
+		path = filepath.Join(filepath.Dir(path), "missing", "entries.db")
+	}
+	c := sql.Config{SQLite: path, Create: true}
+	d := actiontest.Destination{
+		Heal: func() {
+			if err := os.Mkdir(filepath.Dir(path), 0o700); err != nil {
+				t.Fatal(err)
+			}
+		},
+		Accepted: func() []string {
+			db, err := database.Open("sqlite", "file:"+strings.NewReplacer("%", "%25", "#", "%23", "?", "%3f").Replace(path))
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer db.Close()
+			return sqliteTexts(t, db, "SELECT message FROM entries ORDER BY rowid")
+		},
+	}
+	switch mood {
+	case actiontest.Refusing:
+		c.SQLite = filepath.Join(t.TempDir(), "x.db")
+		sqliteExec(t, sqliteFile(t, c.SQLite), "CREATE TABLE entries (id TEXT PRIMARY KEY, rule TEXT CHECK (rule <> 'contract'))")
+		c.Columns = sql.Columns{{Name: "rule", Value: "contract"}}
+	case actiontest.Echoing:
+		c.SQLite = filepath.Join(t.TempDir(), "x.db")
+		sqliteExec(t, sqliteFile(t, c.SQLite), "CREATE TABLE entries (id TEXT PRIMARY KEY, rule TEXT); CREATE TRIGGER echo BEFORE INSERT ON entries BEGIN SELECT RAISE(ABORT, 'refused'); END")
+		c.Columns = sql.Columns{{Name: "rule", Value: "{{ .Rule }}"}}
+	case actiontest.Hanging:
+		c.SQLite = filepath.Join(t.TempDir(), "x.db")
+		db := sqliteFile(t, c.SQLite)
+		db.SetMaxOpenConns(1)
+		sqliteExec(t, db, "PRAGMA journal_mode=WAL; BEGIN IMMEDIATE; CREATE TABLE other (a)")
+		reached := make(chan struct{})
+		close(reached) // the lock is there already
+		d.Reached = reached
+	}
+	d.Action = newAction(t, c)
+	return d
+}
+
+// TestSQLiteErrors: nothing that somebody can mend makes a dead letter.
+func TestSQLiteErrors(t *testing.T) {
+	columns := sql.Columns{{Name: "total", Value: "1", Type: sql.Numeric}}
+	table := func(definition string) func(t *testing.T, path string) {
+		return func(t *testing.T, path string) {
+			sqliteExec(t, sqliteFile(t, path), definition)
+		}
+	}
+	text := func(text string) func(t *testing.T, path string) {
+		return func(t *testing.T, path string) {
+			if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	tests := []struct {
+		name   string
+		make   func(t *testing.T, path string)
+		create bool
+		want   string
+	}{
+		{"no file", func(*testing.T, string) {}, false, "no such file or directory (the directory has to be there: mkdir -p "},
+		{"no table", table("CREATE TABLE other (id)"), false, `there is no such table (set create: true, or make it: CREATE TABLE IF NOT EXISTS "entries" ("id" TEXT NOT NULL PRIMARY KEY, "total" NUMERIC))`},
+		{"a directory", func(t *testing.T, path string) {
+			if err := os.Mkdir(path, 0o700); err != nil {
+				t.Fatal(err)
+			}
+		}, true, "it is not a regular file"},
+		{"another file", text(strings.Repeat("this is no database\n", 1000)), true, "file is not a database"},
+		{"a view", table("CREATE TABLE other (id); CREATE VIEW Entries AS SELECT id FROM other"), true, "it is a view and no table"},
+		{"missing column", table("CREATE TABLE entries (ID TEXT PRIMARY KEY)"), true, `column total is missing (ALTER TABLE "entries" ADD COLUMN "total" NUMERIC)`},
+		{"wrong types", table("CREATE TABLE entries (id INTEGER PRIMARY KEY, total BLOB_OF_INT)"), true, "column id is of type INTEGER, which takes no text; column total is of type BLOB_OF_INT, which takes no numeric"},
+		{"computed", table("CREATE TABLE entries (id TEXT PRIMARY KEY, total NUMERIC AS (1))"), true, "column total is computed by the database"},
+		{"id not unique", table("CREATE TABLE entries (id TEXT, total NUMERIC); CREATE UNIQUE INDEX partial ON entries (id) WHERE total > 1; CREATE UNIQUE INDEX both ON entries (id, total)"), true,
+			`column id is not unique, so that repeats could not be told (CREATE UNIQUE INDEX "entries_id" ON "entries" ("id"))`},
+		{"another column that must be set", table("CREATE TABLE entries (n INTEGER PRIMARY KEY NOT NULL, id TEXT UNIQUE, total, other NOT NULL, fine NOT NULL DEFAULT 1)"), true, "entries.db: column other must not be NULL, and nothing is written to it (add it to columns, or give it a default)"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "entries.db")
+			tt.make(t, path)
+			a := newAction(t, sql.Config{SQLite: path, Create: tt.create, Columns: columns})
+			for what, err := range map[string]error{
+				"insert into": a.Deliver(t.Context(), []action.Message{ordinary(1), ordinary(2)}),
+				"check":       a.Probe(t.Context()),
+			} {
+				if err == nil || action.IsPermanent(err) || !strings.HasPrefix(err.Error(), what+" table entries of "+path+": ") || !strings.Contains(err.Error(), tt.want) {
+					t.Errorf("%s: %v\nwant %s", what, err, tt.want)
+				}
+			}
+		})
+	}
+}
+
+// TestSQLiteFile: what the file is like, and that a probe makes nothing.
+func TestSQLiteFile(t *testing.T) {
+	defer unix.Umask(unix.Umask(0o022))
+	dir := t.TempDir()
+	path := filepath.Join(dir, "entries.db")
+	a := newAction(t, sql.Config{SQLite: path, Create: true})
+	if err := a.Probe(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if made, _ := os.ReadDir(dir); len(made) > 0 {
+		t.Errorf("the probe has made %v", made)
+	}
+	if err := a.Deliver(t.Context(), []action.Message{ordinary(0)}); err != nil {
+		t.Fatal(err)
+	}
+	if err := a.Probe(t.Context()); err != nil {
+		t.Errorf("a probe beside: %v", err)
+	}
+	for _, name := range []string{path, path + "-wal"} {
+		if info, err := os.Stat(name); err != nil || info.Mode() != 0o640 {
+			t.Errorf("%v, %v", info, err)
+		}
+	}
+	if got := a.Setting(t.Context(), "journal_mode"); got != "wal" {
+		t.Errorf("journal_mode %s", got)
+	}
+	if got := a.Setting(t.Context(), "synchronous"); got != "2" { // FULL
+		t.Errorf("synchronous %s", got)
+	}
+	db := sqliteFile(t, path)
+	before := sqliteTexts(t, db, "SELECT total_changes() || (SELECT count(*) FROM entries)")
+	if err := a.Probe(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if after := sqliteTexts(t, db, "SELECT total_changes() || (SELECT count(*) FROM entries)"); !cmp.Equal(before, after) {
+		t.Errorf("the probe has changed something")
+	}
+}
+
+// TestSQLiteFileIsReplaced: rows in a file that was deleted would be lost.
+func TestSQLiteFileIsReplaced(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "entries.db")
+	a := newAction(t, sql.Config{SQLite: path, Create: true})
+	for n := range 3 {
+		if err := a.Deliver(t.Context(), []action.Message{ordinary(n)}); err != nil {
+			t.Fatal(err)
+		}
+		db := sqliteFile(t, path)
+		if rows := sqliteTexts(t, db, "SELECT id FROM entries"); len(rows) != 1 {
+			t.Errorf("%d rows in file %d", len(rows), n)
+		}
+		db.Close()
+		if err := os.Rename(path, fmt.Sprint(path, n)); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// TestSQLiteLocked: a program that holds the lock for long is no more than waited for.
+func TestSQLiteLocked(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "entries.db")
+	a := newAction(t, sql.Config{SQLite: path, Create: true})
+	if err := a.Deliver(t.Context(), []action.Message{ordinary(0)}); err != nil {
+		t.Fatal(err)
+	}
+	db := sqliteFile(t, path)
+	db.SetMaxOpenConns(1)
+	sqliteExec(t, db, "BEGIN IMMEDIATE")
+	err := a.Deliver(t.Context(), []action.Message{ordinary(1)})
+	if want := "database is locked (5) (SQLITE_BUSY) (another program is writing to it; it is tried again)"; err == nil || action.IsPermanent(err) || !strings.HasSuffix(err.Error(), "(another program is writing to it; it is tried again)") {
+		t.Errorf("%v\nwant %s", err, want)
+	}
+	sqliteExec(t, db, "ROLLBACK")
+	if err := a.Deliver(t.Context(), []action.Message{ordinary(1)}); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestSQLiteDiskFull is on a file system of a mebibyte.
+func TestSQLiteDiskFull(t *testing.T) {
+	dir := t.TempDir()
+	if err := unix.Mount("tmpfs", dir, "tmpfs", 0, "size=1m"); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { unix.Unmount(dir, 0) })
+	path := filepath.Join(dir, "entries.db")
+	a, err := sql.New(sql.Config{SQLite: path, Create: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer a.Close()
+	for n := 0; err == nil && n < 100; n++ {
+		batch := make([]action.Message, 100)
+		for i := range batch {
+			batch[i] = ordinary(100*n + i)
+		}
+		err = a.Deliver(t.Context(), batch)
+	}
+	if err == nil || action.IsPermanent(err) || !strings.Contains(err.Error(), "make room on the disk") {
+		t.Errorf("%v", err)
+	}
+	a.Close()
+	rows := sqliteTexts(t, sqliteFile(t, path), "SELECT count(*) FROM entries UNION ALL SELECT * FROM pragma_integrity_check")
+	if len(rows) != 2 || strings.TrimRight(rows[0], "0") == rows[0] || rows[1] != "ok" {
+		t.Errorf("%v: want whole batches, and the file in order", rows)
+	}
+}
