@@ -60,6 +60,7 @@ var rows = []row{
 	{"every entry published to NATS JetStream, run --once, nats action", (*bench).nats},
 	{"every entry inserted into PostgreSQL, run --once, sql action", (*bench).postgres},
 	{"every entry inserted into SQLite, run --once, sql action", (*bench).sqlite},
+	{"every entry uploaded to S3, run --once, s3 action, batched NDJSON, zstd", (*bench).s3},
 	{"a destination that is down, every entry queued", (*bench).down},
 	{"journalctl -o json piped into Python", (*bench).python},
 	{"rsyslog, imjournal, the same filter into a file", (*bench).rsyslog},
