@@ -32,21 +32,20 @@ type postgresDatabase struct {
 const restless = time.Second
 
 func (d *postgresDatabase) insert(ctx context.Context, rows [][]any) error {
-	err := d.ready(ctx)
-	if err == nil {
-		_, err = d.conn.Exec(ctx, d.statement, d.arrays(rows)...)
-		d.used = time.Now()
+	if err := d.ready(ctx); err != nil {
+		d.hangUp()
+		return d.describe("insert into", err)
 	}
+	_, err := d.conn.Exec(ctx, d.statement, d.arrays(rows)...)
+	d.used = time.Now()
 	if err == nil {
 		return nil
 	}
-	about := isRowError(err)
-	err = d.describe("insert into", err)
-	if about && !d.conn.IsClosed() {
-		return &rowError{err}
+	if isRowError(err) && !d.conn.IsClosed() {
+		return &rowError{d.describe("insert into", err)}
 	}
 	d.hangUp()
-	return err
+	return d.describe("insert into", err)
 }
 
 // ready connects, and checks the table, unless that has been done.

@@ -190,11 +190,11 @@ func lock(t *testing.T, s *sqltest.Server, table string) <-chan struct{} {
 // TestPostgresErrors: nothing that somebody can mend makes a dead letter.
 func TestPostgresErrors(t *testing.T) {
 	s := postgres(t)
-	user, closed := newName(t), ownPostgres(t)
+	user, limited, nobody, closed := newName(t), newName(t), newName(t), ownPostgres(t)
 	if err := closed.Stop(false); err != nil {
 		t.Fatal(err)
 	}
-	execute(t, s, fmt.Sprintf("CREATE USER %[1]s PASSWORD 'its-own-password'; CREATE USER limited PASSWORD 'its-own-password' CONNECTION LIMIT 0; CREATE USER nobody NOLOGIN", user))
+	execute(t, s, fmt.Sprintf("CREATE USER %[1]s PASSWORD 'its-own-password'; CREATE USER %[2]s PASSWORD 'its-own-password' CONNECTION LIMIT 0; CREATE USER %[3]s PASSWORD 'its-own-password' NOLOGIN", user, limited, nobody))
 	mine := s.DSN(user, "its-own-password", "postgres")
 	table := func(definition string) string {
 		name := newName(t)
@@ -214,9 +214,9 @@ func TestPostgresErrors(t *testing.T) {
 		{"no host", "postgres://u:its-own-password@host.invalid/x", good, "host.invalid"},
 		{"wrong password", s.DSN(user, "not-the-password", "postgres"), good, "password authentication failed for user \"" + user + "\" (SQLSTATE 28P01) (see the user and the password in postgres)"},
 		{"no such user", s.DSN("stranger", "its-own-password", "postgres"), good, "SQLSTATE 28"},
-		{"may not log in", s.DSN("nobody", "its-own-password", "postgres"), good, "SQLSTATE 28"},
+		{"may not log in", s.DSN(nobody, "its-own-password", "postgres"), good, `role "` + nobody + `" is not permitted to log in (SQLSTATE 28000)`},
 		{"no such database", s.DSN(user, "its-own-password", "nowhere"), good, `database "nowhere" does not exist (SQLSTATE 3D000) (see the database's name in postgres; createdb makes one)`},
-		{"too many connections", s.DSN("limited", "its-own-password", "postgres"), good, `too many connections for role "limited" (SQLSTATE 53300)`},
+		{"too many connections", s.DSN(limited, "its-own-password", "postgres"), good, `too many connections for role "` + limited + `" (SQLSTATE 53300)`},
 		{"may not select the id", mine, good, `column id, or not look for ids`},
 		{"may not insert", mine, table("(id text PRIMARY KEY, total numeric)"), `the user may not insert into column id, or not look for ids; the user may not insert into column total, or not look for ids (GRANT INSERT, SELECT ("id") ON `},
 		{"read only", s.SuperDSN("default_transaction_read_only=on"), good, "(SQLSTATE 25006) (the server takes no writes: with several hosts in postgres, add target_session_attrs=read-write)"},
@@ -360,5 +360,43 @@ func TestTableIsCheckedAnew(t *testing.T) {
 	execute(t, s, "DROP TABLE "+table)
 	if err := deliver(); err != nil {
 		t.Errorf("the table was not made anew: %v", err)
+	}
+}
+
+// TestMakingTheTableAtOnce: several that do so get an error that a row of the database's
+// own catalogue is there already, which is no fault of the entries' rows.
+func TestMakingTheTableAtOnce(t *testing.T) {
+	s := postgres(t)
+	for range 10 {
+		table := newName(t)
+		var all sync.WaitGroup
+		for n := range 4 {
+			a := newAction(t, sql.Config{Postgres: action.Secret(s.SuperDSN()), Table: table, Create: true})
+			all.Go(func() {
+				if err := a.Deliver(t.Context(), []action.Message{ordinary(n)}); action.IsPermanent(err) {
+					t.Errorf("a dead letter: %v", err)
+				}
+				if err := a.Deliver(t.Context(), []action.Message{ordinary(n)}); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		all.Wait()
+		if n := len(texts(t, s, "SELECT id FROM "+table)); n != 4 {
+			t.Errorf("%d rows, want 4", n)
+		}
+	}
+}
+
+// TestBehindAPooler: those that hand a connection to another client between two
+// statements take no prepared ones; pgx has a setting for that.
+func TestBehindAPooler(t *testing.T) {
+	s, table := postgres(t), newName(t)
+	a := newAction(t, sql.Config{Postgres: action.Secret(s.SuperDSN("default_query_exec_mode=exec")), Table: table, Create: true, Columns: allTypes()})
+	if err := a.Deliver(t.Context(), allTypesMessages()); err != nil {
+		t.Fatal(err)
+	}
+	if n := len(texts(t, s, "SELECT id FROM "+table)); n != 4 {
+		t.Errorf("%d rows, want 4", n)
 	}
 }

@@ -64,10 +64,10 @@ func (d *dialect) check(t table, f found) error {
 	named := map[string]bool{}
 	for i, want := range append([]column{{name: t.id, typ: Text}}, t.rest...) {
 		named[want.name] = true
-		c, close := f.column(want.name)
+		c, similar := f.column(want.name)
 		switch {
-		case c == nil && close != "":
-			problem("", "column %s is missing, but there is %s: write it so", want.name, close)
+		case c == nil && similar != "":
+			problem("", "column %s is missing, but there is %s: write it so", want.name, similar)
 		case c == nil:
 			problem("ALTER TABLE "+t.quoted()+" ADD COLUMN "+d.ddl(want.name, want.typ), "column %s is missing", want.name)
 		case c.computed:
@@ -97,14 +97,14 @@ func (d *dialect) check(t table, f found) error {
 
 // column finds one by its name, or else one whose name is the same but for the case
 // of letters.
-func (f found) column(name string) (c *foundColumn, close string) {
+func (f found) column(name string) (c *foundColumn, similar string) {
 	for i := range f.columns {
 		if f.columns[i].name == name {
 			return &f.columns[i], ""
 		}
 		if strings.EqualFold(f.columns[i].name, name) {
-			close = f.columns[i].name
+			similar = f.columns[i].name
 		}
 	}
-	return nil, close
+	return nil, similar
 }

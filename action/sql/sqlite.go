@@ -41,20 +41,19 @@ const durable = "_journal_mode=WAL&_synchronous=FULL&_pragma=wal_autocheckpoint(
 
 // insert implements database, in one transaction.
 func (d *sqliteDatabase) insert(ctx context.Context, rows [][]any) error {
-	err := d.ready(ctx)
-	if err == nil {
-		err = d.transact(ctx, rows)
+	if err := d.ready(ctx); err != nil {
+		d.close()
+		return d.describe("insert into", err)
 	}
+	err := d.transact(ctx, rows)
 	if err == nil {
 		return nil
 	}
-	about := isSQLiteRowError(err)
-	err = d.describe("insert into", err)
-	if about {
-		return &rowError{err}
+	if isSQLiteRowError(err) {
+		return &rowError{d.describe("insert into", err)}
 	}
 	d.close()
-	return err
+	return d.describe("insert into", err)
 }
 
 func (d *sqliteDatabase) transact(ctx context.Context, rows [][]any) (err error) {
