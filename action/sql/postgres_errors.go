@@ -2,7 +2,8 @@ package sql
 
 import (
 	"errors"
-	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/jackc/pgx/v5/pgconn"
 
@@ -46,8 +47,7 @@ func explain(err error) error {
 	e, ok := errors.AsType[*pgconn.PgError](err)
 	if !ok {
 		if connect, ok := errors.AsType[*pgconn.ConnectError](err); ok {
-			// Its own words begin with the user and the database, and have a line for each host.
-			return oneLine(err, fmt.Sprintf("connect as %s: %s", connect.Config.User, connect.Unwrap()))
+			return oneLine(err, "connect as "+connect.Config.User+": "+ways(connect.Unwrap().Error()))
 		}
 		return oneLine(err, err.Error())
 	}
@@ -61,6 +61,22 @@ func explain(err error) error {
 		text += " (" + hint + ")"
 	}
 	return oneLine(err, text)
+}
+
+// ways makes one line of what pgx says of each way that it has tried, such as
+// "10.0.0.1:5432 (db): dial error: dial tcp 10.0.0.1:5432: connect: connection refused",
+// which is the same with TLS and without.
+func ways(text string) string {
+	var said []string
+	for line := range strings.Lines(text) {
+		if _, after, ok := strings.Cut(line, ": dial error: "); ok {
+			line = after
+		}
+		if line = strings.TrimSpace(line); !slices.Contains(said, line) {
+			said = append(said, line)
+		}
+	}
+	return strings.Join(said, "; ")
 }
 
 // said is an error in other words.

@@ -210,7 +210,7 @@ func TestPostgresErrors(t *testing.T) {
 		name, dsn, table string
 		want             string
 	}{
-		{"no server", closed.SuperDSN(), good, "connection refused"},
+		{"no server", closed.SuperDSN(), good, fmt.Sprintf(": connect as postgres: dial tcp 127.0.0.1:%d: connect: connection refused", closed.Port)},
 		{"no host", "postgres://u:its-own-password@host.invalid/x", good, "host.invalid"},
 		{"wrong password", s.DSN(user, "not-the-password", "postgres"), good, "password authentication failed for user \"" + user + "\" (SQLSTATE 28P01) (see the user and the password in postgres)"},
 		{"no such user", s.DSN("stranger", "its-own-password", "postgres"), good, "SQLSTATE 28"},

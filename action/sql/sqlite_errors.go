@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"path/filepath"
 	"syscall"
 
@@ -39,7 +40,10 @@ func (d *sqliteDatabase) hint(err error) string {
 	}
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return " (the directory has to be there: mkdir -p " + dir + "; the file is made with create: true)"
+		if _, err := os.Stat(dir); err != nil {
+			return " (make the directory: mkdir -p " + dir + "; the router must be able to write there)"
+		}
+		return " (set create: true to have it made)"
 	case errors.Is(err, fs.ErrPermission), errors.Is(err, syscall.EROFS), code == sqlite3.SQLITE_READONLY, code == sqlite3.SQLITE_CANTOPEN:
 		return " (give the router's user the right to write the file and in its directory, and its unit: ReadWritePaths=" + dir + ")"
 	case code == sqlite3.SQLITE_FULL:

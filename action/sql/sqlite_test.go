@@ -125,7 +125,7 @@ func TestSQLiteErrors(t *testing.T) {
 		create bool
 		want   string
 	}{
-		{"no file", func(*testing.T, string) {}, false, "no such file or directory (the directory has to be there: mkdir -p "},
+		{"no file", func(*testing.T, string) {}, false, "no such file or directory (set create: true to have it made)"},
 		{"no table", table("CREATE TABLE other (id)"), false, `there is no such table (set create: true, or make it: CREATE TABLE IF NOT EXISTS "entries" ("id" TEXT NOT NULL PRIMARY KEY, "total" NUMERIC))`},
 		{"a directory", func(t *testing.T, path string) {
 			if err := os.Mkdir(path, 0o700); err != nil {
@@ -263,5 +263,70 @@ func TestSQLiteDiskFull(t *testing.T) {
 	rows := sqliteTexts(t, sqliteFile(t, path), "SELECT count(*) FROM entries UNION ALL SELECT * FROM pragma_integrity_check")
 	if len(rows) != 2 || strings.TrimRight(rows[0], "0") == rows[0] || rows[1] != "ok" {
 		t.Errorf("%v: want whole batches, and the file in order", rows)
+	}
+}
+
+// TestSQLiteReadOnly: the file system is mounted read-only for a while, as after an
+// error of the disk's.
+func TestSQLiteReadOnly(t *testing.T) {
+	dir := t.TempDir()
+	if err := unix.Mount("tmpfs", dir, "tmpfs", 0, ""); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { unix.Unmount(dir, unix.MNT_DETACH) })
+	path := filepath.Join(dir, "entries.db")
+	first := newAction(t, sql.Config{SQLite: path, Create: true})
+	if err := first.Deliver(t.Context(), []action.Message{ordinary(0)}); err != nil {
+		t.Fatal(err)
+	}
+	first.Close()
+	if err := unix.Mount("", dir, "", unix.MS_REMOUNT|unix.MS_RDONLY, ""); err != nil {
+		t.Fatal(err)
+	}
+	a := newAction(t, sql.Config{SQLite: path, Create: true})
+	for what, err := range map[string]error{"Deliver": a.Deliver(t.Context(), []action.Message{ordinary(1)}), "Probe": a.Probe(t.Context())} {
+		if err == nil || action.IsPermanent(err) || !strings.HasSuffix(err.Error(), "ReadWritePaths="+dir+")") {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	if err := unix.Mount("", dir, "", unix.MS_REMOUNT, ""); err != nil {
+		t.Fatal(err)
+	}
+	if err := a.Deliver(t.Context(), []action.Message{ordinary(1)}); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestSQLiteDamaged: the pages of the table are overwritten; nothing becomes a dead
+// letter, and a file that is put in its place is used.
+func TestSQLiteDamaged(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "entries.db")
+	whole := newAction(t, sql.Config{SQLite: path, Create: true})
+	var batch []action.Message
+	for n := range 200 {
+		batch = append(batch, ordinary(n))
+	}
+	if err := whole.Deliver(t.Context(), batch); err != nil {
+		t.Fatal(err)
+	}
+	whole.Close()
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	copy(data[4096:], strings.Repeat("damage! ", (len(data)-4096)/8)) // all but the schema
+	if err := os.WriteFile(path, data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	a := newAction(t, sql.Config{SQLite: path, Create: true})
+	err = a.Deliver(t.Context(), []action.Message{ordinary(200)})
+	if err == nil || action.IsPermanent(err) || !strings.Contains(err.Error(), "database disk image is malformed") || !strings.HasSuffix(err.Error(), "(move the file away, or mend it with: sqlite3 FILE .recover)") {
+		t.Errorf("%v", err)
+	}
+	if err := os.Rename(path, path+".damaged"); err != nil {
+		t.Fatal(err)
+	}
+	if err := a.Deliver(t.Context(), []action.Message{ordinary(200)}); err != nil {
+		t.Error(err)
 	}
 }
