@@ -159,7 +159,7 @@ func TestReuse(t *testing.T) {
 		t.Fatal(err)
 	}
 	deliver("after a restart of the server", 1)
-	for _, reply := range []error{emailtest.Reply(421, "4.4.2 idle for too long"), emailtest.Reply(452, "4.5.3 enough on this connection"), emailtest.ErrDrop} {
+	for _, reply := range []error{emailtest.Reply(421, "4.4.2 idle for too long"), emailtest.Reply(452, "4.5.3 enough on this connection"), emailtest.Reply(550, "5.7.0 enough on this connection"), emailtest.ErrDrop} {
 		asked := 0
 		s.Obey(func(stage emailtest.Stage, _ string) error {
 			if stage == emailtest.From {
@@ -247,6 +247,10 @@ func TestUTF8(t *testing.T) {
 	c := email.Config{To: "Ada <ada@exämple.com>"}
 	if m := sent(t, c, entry(1, "x")); !m.UTF8 || m.To[0] != "ada@exämple.com" {
 		t.Errorf("UTF8 %v, to %q", m.UTF8, m.To)
+	}
+	// It is in a header then.
+	if m := sent(t, email.Config{ReplyTo: "hilfe@exämple.com"}, entry(1, "x")); !m.UTF8 {
+		t.Errorf("a mail of ASCII alone, with Reply-To: %s", m.Header("Reply-To"))
 	}
 	s := start(t, mechanisms)
 	err := newAction(t, s, c).Deliver(t.Context(), []action.Message{entry(1, "x")})

@@ -15,7 +15,7 @@ type letter struct {
 	index         int // in the batch
 	to            addresses
 	rest          []string // who does not have it yet
-	subject, html string
+	subject, html string   // html is empty if the template makes nothing but space
 }
 
 // errUndecided is a message whose mail was not tried.
@@ -93,6 +93,9 @@ func (a *Action) letter(m action.Message) (letter, error) {
 	if a.html != nil {
 		if l.html, err = a.html.Render(m.Data); err != nil {
 			return l, fmt.Errorf("html: %w", err)
+		}
+		if strings.TrimSpace(l.html) == "" {
+			l.html = ""
 		}
 	}
 	return l, nil

@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"io"
+	"net/mail"
 	"slices"
 	"strings"
 	"time"
@@ -57,9 +58,19 @@ func (a *Action) envelope(group []letter) (envelope, error) {
 	return envelope{
 		from: a.from.Address,
 		to:   first.rest,
-		utf8: !isASCII(a.from.Address) || slices.ContainsFunc(first.to.paths(), func(p string) bool { return !isASCII(p) }),
+		utf8: a.needsUTF8(first.to),
 		data: b.Bytes(),
 	}, nil
+}
+
+// needsUTF8 says whether an address in the envelope or a header has more than ASCII.
+func (a *Action) needsUTF8(to addresses) bool {
+	for _, list := range [][]*mail.Address{{a.from}, a.replyTo, to.to, to.cc, to.bcc} {
+		if slices.ContainsFunc(list, func(one *mail.Address) bool { return !isASCII(one.Address) }) {
+			return true
+		}
+	}
+	return false
 }
 
 // domain is what comes behind the @ in a Message-ID.
@@ -152,7 +163,8 @@ func setSubject(m *gomail.Msg, text string) {
 }
 
 // digest puts letters one after another, each below a line that says when and where it
-// was logged. The text is indented, so that no entry can look as if it were several.
+// was logged. The text is indented, so that no entry can look as if it were several. In
+// the HTML, which is shown instead of the text, one that has none has its text.
 func digest(group []letter) (text, html string) {
 	var t, h strings.Builder
 	for i, l := range group {
@@ -166,9 +178,14 @@ func digest(group []letter) (text, html string) {
 			t.WriteString("  ")
 			t.WriteString(line)
 		}
-		if l.html != "" {
-			fmt.Fprintf(&h, "<h4>%s</h4>\n%s\n", escapeHTML.Replace(head), l.html)
+		inHTML := l.html
+		if inHTML == "" {
+			inHTML = "<pre>" + escapeHTML.Replace(l.Text) + "</pre>"
 		}
+		fmt.Fprintf(&h, "<h4>%s</h4>\n%s\n", escapeHTML.Replace(head), inHTML)
+	}
+	if !slices.ContainsFunc(group, func(l letter) bool { return l.html != "" }) {
+		return t.String(), ""
 	}
 	return t.String(), h.String()
 }

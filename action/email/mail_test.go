@@ -175,6 +175,22 @@ func TestDigest(t *testing.T) {
 	}
 }
 
+// TestNoHTML: where the template makes nothing, the text is what is shown; mail programs
+// show the HTML where there is some, be it blank.
+func TestNoHTML(t *testing.T) {
+	c := email.Config{HTML: "{{ with .Fields.HTML }}<p>{{ . }}</p>{{ end }}\n"}
+	if m := sent(t, c, entry(1, "plain")); m.HTML() != "" || m.Text() != "plain\n" {
+		t.Errorf("%s", m.Data)
+	}
+	if m := sent(t, c, entry(1, "plain"), entry(2, "plain")); m.HTML() != "" {
+		t.Errorf("%s", m.Data)
+	}
+	m := sent(t, c, entry(1, "plain <b>\n& so on"), entry(2, "plain", "HTML=rich"))
+	if html := m.HTML(); !strings.Contains(html, "<pre>plain &lt;b&gt;\n&amp; so on</pre>\n") || !strings.Contains(html, "<p>rich</p>\n") {
+		t.Errorf("%s", html)
+	}
+}
+
 func TestDigestSubject(t *testing.T) {
 	other := entry(3, "c")
 	other.Rule = "orders"

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"slices"
 	"strings"
 	"testing"
@@ -206,7 +207,7 @@ func TestContentRefused(t *testing.T) {
 // large by itself is refused, without being sent.
 func TestSize(t *testing.T) {
 	s := start(t, emailtest.Options{Mechanisms: []string{"PLAIN"}, MaxBytes: 20_000})
-	a := newAction(t, s, email.Config{})
+	a := newAction(t, s, email.Config{Security: email.TLS})
 	var batch []action.Message
 	for i := range 10 {
 		batch = append(batch, entry(i, strings.Repeat("x", 5000)))
@@ -228,6 +229,9 @@ func TestSize(t *testing.T) {
 	}
 	if n := len(s.Mails()); n < 3 || n > 6 || reached {
 		t.Errorf("%d mails, one too large: %v", n, reached)
+	}
+	if n := s.Sessions(); n != 1 {
+		t.Errorf("%d connections", n)
 	}
 }
 
@@ -297,4 +301,42 @@ func TestStopped(t *testing.T) {
 	if errs[0] != nil || errs[1] == nil || action.IsPermanent(errs[1]) {
 		t.Errorf("%v", errs)
 	}
+}
+
+// TestAcceptedAtTheEnd: a mail that the server has said it has is not sent again, even
+// if the time was up just then.
+func TestAcceptedAtTheEnd(t *testing.T) {
+	s := start(t, mechanisms)
+	a := newAction(t, s, email.Config{Security: email.None})
+	raw, err := net.Dial("tcp", net.JoinHostPort("127.0.0.1", portOf(s)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	if err := a.Keep(t.Context(), &ending{raw, "OK: queued", cancel}); err != nil {
+		t.Fatal(err)
+	}
+	if err := a.Deliver(ctx, []action.Message{entry(1, "x")}); err != nil || ctx.Err() == nil || len(s.Mails()) != 1 {
+		t.Errorf("%v, ended: %v, %d mails", err, ctx.Err(), len(s.Mails()))
+	}
+	// That end does nothing to the next one.
+	if err := a.Deliver(t.Context(), []action.Message{entry(2, "x")}); err != nil {
+		t.Error(err)
+	}
+}
+
+// ending is a connection on which a reply ends something else.
+type ending struct {
+	net.Conn
+	reply string
+	end   func()
+}
+
+func (e *ending) Read(b []byte) (int, error) {
+	n, err := e.Conn.Read(b)
+	if strings.Contains(string(b[:n]), e.reply) {
+		e.end()
+	}
+	return n, err
 }

@@ -69,7 +69,11 @@ func (a *Action) send(ctx context.Context, e envelope) result {
 	err = c.data(ctx, e.data)
 	switch reply := asReply(err); {
 	case err == nil:
-		a.kept.put(c)
+		if ctx.Err() != nil { // its end may yet reach the connection
+			c.raw.Close()
+		} else {
+			a.kept.put(c)
+		}
 		if refused == nil {
 			return result{taken: accepted}
 		}
@@ -87,32 +91,35 @@ func (a *Action) send(ctx context.Context, e envelope) result {
 // begin opens a transaction for the mail, on a connection that was kept or a new one.
 func (a *Action) begin(ctx context.Context, e envelope) (*conn, error) {
 	if c := a.kept.take(); c != nil {
-		quick, cancel := context.WithTimeout(ctx, reuseTimeout)
-		defer cancel()
-		err := c.mail(quick, e)
-		if err == nil {
-			return c, nil
-		}
-		if reply := asReply(err); reply != nil && reply.permanent() {
-			a.giveBack(ctx, c)
-			return nil, err
-		}
-		if _, tooLarge := errors.AsType[*sizeError](err); tooLarge || errors.Is(err, errNoUTF8) {
+		if err := c.takes(e); err != nil {
 			a.kept.put(c)
 			return nil, err
 		}
-		// The server has closed it, is gone, or takes no more on this one.
+		quick, cancel := context.WithTimeout(ctx, reuseTimeout)
+		defer cancel()
+		if c.mail(quick, e) == nil {
+			return c, nil
+		}
+		// The server has closed it, is gone, or takes no more on this one, in whatever words:
+		// what counts is what it says to a new one.
 		c.raw.Close()
 	}
 	c, err := a.connect(ctx)
 	if err != nil {
 		return nil, err
 	}
-	err = c.mail(ctx, e)
-	if err == nil {
+	if err := c.takes(e); err != nil {
+		a.kept.put(c)
+		return nil, err
+	}
+	if err = c.mail(ctx, e); err == nil {
 		return c, nil
 	}
-	c.quit()
+	if asReply(err) != nil {
+		c.quit()
+	} else {
+		c.raw.Close()
+	}
 	return nil, err
 }
 
@@ -135,13 +142,18 @@ func (c *conn) do(ctx context.Context, what string, step func() error) error {
 	return failed(ctx, what, err)
 }
 
-func (c *conn) mail(ctx context.Context, e envelope) error {
+// takes says why the server would not take the mail, by what it has said of itself.
+func (c *conn) takes(e envelope) error {
 	switch {
 	case c.size > 0 && len(e.data) > c.size:
 		return &sizeError{len(e.data), c.size}
 	case e.utf8 && !c.utf8:
 		return errNoUTF8
 	}
+	return nil
+}
+
+func (c *conn) mail(ctx context.Context, e envelope) error {
 	c.smtp.SkipSMTPUTF8(!e.utf8)
 	return c.do(ctx, "MAIL FROM", func() error { return c.smtp.Mail(path(e.from)) })
 }
@@ -178,12 +190,13 @@ func (c *conn) data(ctx context.Context, data []byte) error {
 	if err != nil {
 		return err
 	}
-	return c.do(ctx, "end of DATA", func() error {
-		if _, err := w.Write(data); err != nil {
-			return err
-		}
-		return w.Close()
-	})
+	// Not by do: once the server has said yes, it has the mail, also if ctx ends just then.
+	release := c.bind(ctx)
+	if _, err = w.Write(data); err == nil {
+		err = w.Close()
+	}
+	release()
+	return failed(ctx, "end of DATA", err)
 }
 
 // path is an address as SMTP has it: quoted where it must be, in angle brackets.
