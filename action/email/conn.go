@@ -26,11 +26,37 @@ const (
 // conn is a connection on which mails can be sent: the server has greeted, and what
 // the settings want of TLS and AUTH is done.
 type conn struct {
-	raw  net.Conn // the socket: where deadlines end all that goes on above it
-	smtp *smtp.Client
-	size int  // how large a mail the server takes (RFC 1870); 0 if it does not say
-	utf8 bool // the server takes addresses beyond ASCII (RFC 6531)
-	idle *time.Timer
+	raw     *socket // where deadlines end all that goes on above it
+	secrets []string
+	smtp    *smtp.Client
+	size    int  // how large a mail the server takes (RFC 1870); 0 if it does not say
+	utf8    bool // the server takes addresses beyond ASCII (RFC 6531)
+	idle    *time.Timer
+}
+
+func (a *Action) newConn(raw net.Conn) *conn {
+	return &conn{raw: &socket{Conn: raw}, secrets: a.secrets}
+}
+
+// maxSaid is how much a server may say in one step, in bytes: what is no mail server may
+// never come to the end of a reply, which is kept in memory until then.
+const maxSaid = 1 << 20
+
+var errSaysTooMuch = errors.New("the reply has no end (is that a mail server?)")
+
+// socket is a network connection that can be read from no further than to a limit.
+type socket struct {
+	net.Conn
+	left int // bytes
+}
+
+func (s *socket) Read(b []byte) (int, error) {
+	if s.left == 0 {
+		return 0, errSaysTooMuch
+	}
+	n, err := s.Conn.Read(b[:min(len(b), s.left)])
+	s.left -= n
+	return n, err
 }
 
 // connect makes a connection. Any error may wrap a *replyError.
@@ -40,7 +66,7 @@ func (a *Action) connect(ctx context.Context) (*conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &conn{raw: raw}
+	c := a.newConn(raw)
 	release := c.bind(ctx)
 	err = a.open(ctx, c)
 	if !release() && err == nil {
@@ -57,35 +83,36 @@ func (a *Action) connect(ctx context.Context) (*conn, error) {
 // called; that says whether the connection can be used further.
 func (c *conn) bind(ctx context.Context) (release func() bool) {
 	c.raw.SetDeadline(time.Time{})
+	c.raw.left = maxSaid
 	return context.AfterFunc(ctx, func() { c.raw.SetDeadline(time.Unix(1, 0)) })
 }
 
 func (a *Action) open(ctx context.Context, c *conn) error {
-	security, transport := a.config.Security, c.raw
+	security, transport := a.config.Security, net.Conn(c.raw)
 	if security == TLS {
 		t := tls.Client(c.raw, a.tls)
 		if err := t.HandshakeContext(ctx); err != nil {
-			return failed(ctx, "TLS", err)
+			return c.failed(ctx, "TLS", err)
 		}
 		transport = t
 	}
 	var err error
 	if c.smtp, err = smtp.NewClient(transport, a.config.Host); err != nil {
-		err = failed(ctx, "greeting", err)
+		err = c.failed(ctx, "greeting", err)
 		if ctx.Err() != nil && security == StartTLS {
 			err = fmt.Errorf("%w (does this port want security: tls?)", err)
 		}
 		return err
 	}
 	if err := c.smtp.Hello(cmp.Or(a.config.Hello, helloName(c.raw))); err != nil {
-		return failed(ctx, "EHLO", err)
+		return c.failed(ctx, "EHLO", err)
 	}
 	if security == StartTLS {
 		if ok, _ := c.smtp.Extension("STARTTLS"); !ok {
 			return errors.New("the server offers no STARTTLS, without which nothing is sent (security: tls is for port 465; none sends in the clear)")
 		}
 		if err := c.smtp.StartTLS(a.tls); err != nil {
-			return failed(ctx, "STARTTLS", err)
+			return c.failed(ctx, "STARTTLS", err)
 		}
 	}
 	if err := a.login(ctx, c); err != nil {
@@ -118,7 +145,7 @@ func (a *Action) login(ctx context.Context, c *conn) error {
 		{"CRAM-MD5", false, smtp.CRAMMD5Auth(user, password)},
 	} {
 		if slices.Contains(known, m.name) && (safe || !m.open) {
-			return failed(ctx, "AUTH", c.smtp.Auth(m.auth))
+			return c.failed(ctx, "AUTH", c.smtp.Auth(m.auth))
 		}
 	}
 	if offered == "" {
@@ -164,12 +191,13 @@ func serverTLS(config *tls.Config, host string) *tls.Config {
 
 func (c *conn) noop(ctx context.Context) error {
 	defer c.bind(ctx)()
-	return failed(ctx, "NOOP", c.smtp.Noop())
+	return c.failed(ctx, "NOOP", c.smtp.Noop())
 }
 
 // quit says goodbye, and closes the connection.
 func (c *conn) quit() {
 	c.raw.SetDeadline(time.Now().Add(quitTimeout))
+	c.raw.left = maxSaid
 	c.smtp.Quit()
 	c.raw.Close()
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"strings"
 	"testing"
@@ -91,6 +92,12 @@ func TestLogin(t *testing.T) {
 			}
 		}
 	}
+	// A server that repeats what it was sent, in an error that is cut in the middle of it.
+	s := start(t, mechanisms)
+	s.Obey(at(emailtest.Auth, emailtest.Reply(535, strings.Repeat("x", 190)+emailtest.Password)))
+	if err := newAction(t, s, email.Config{}).Probe(t.Context()); err == nil || !strings.Contains(err.Error(), "xxx[secret]") {
+		t.Error(err)
+	}
 	for _, tt := range []struct {
 		mechanisms []string
 		want       string
@@ -124,7 +131,7 @@ func TestLogin(t *testing.T) {
 			}
 		}
 	}
-	s := start(t, emailtest.Options{Mechanisms: []string{"XOAUTH2"}})
+	s = start(t, emailtest.Options{Mechanisms: []string{"XOAUTH2"}})
 	if err := newAction(t, s, email.Config{}).Probe(t.Context()); err == nil || !strings.Contains(err.Error(), "knows no way to log in that the router knows, but XOAUTH2") {
 		t.Error(err)
 	}
@@ -282,4 +289,38 @@ func TestPartlyAccepted(t *testing.T) {
 	check("2", "a", "b", "c")
 	check("3")
 	check("4", "b", "c")
+}
+
+// TestEndlessReply: what never comes to the end of its reply is not listened to until
+// the memory is full of it.
+func TestEndlessReply(t *testing.T) {
+	for name, said := range map[string]string{"lines": "220-hello\r\n", "one line": "220-hello "} {
+		client, server := net.Pipe()
+		sent := make(chan int)
+		go func() {
+			n := 0
+			for {
+				more, err := io.WriteString(server, said)
+				n += more
+				if err != nil {
+					sent <- n
+					return
+				}
+			}
+		}()
+		a, err := email.New(email.Config{Host: "h", Security: email.None, From: "a@b", To: "a@b"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		defer cancel()
+		err = a.Open(ctx, client)
+		if err == nil || action.IsPermanent(err) || !strings.Contains(err.Error(), "greeting: the reply has no end (is that a mail server?)") {
+			t.Errorf("%s: %v", name, err)
+		}
+		client.Close()
+		if n := <-sent; n > 2<<20 {
+			t.Errorf("%s: %d bytes were read", name, n)
+		}
+	}
 }

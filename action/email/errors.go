@@ -16,11 +16,11 @@ import (
 type replyError struct {
 	to   string // what it answers
 	code int
-	text string // with the enhanced status code (RFC 3463), if there is one
+	text string // on one line, with the enhanced status code (RFC 3463), if there is one
 }
 
 func (e *replyError) Error() string {
-	s := strings.TrimSpace(fmt.Sprint(e.code, " ", action.OneLine(e.text, 200)))
+	s := strings.TrimSpace(fmt.Sprint(e.code, " ", e.text))
 	if e.to != "" {
 		s = e.to + ": " + s
 	}
@@ -68,12 +68,12 @@ func classed(err error) error {
 }
 
 // failed says what has failed, and why: a reply, a time limit, a connection.
-func failed(ctx context.Context, to string, err error) error {
+func (c *conn) failed(ctx context.Context, to string, err error) error {
 	if err == nil {
 		return nil
 	}
 	if reply, ok := errors.AsType[*textproto.Error](err); ok {
-		return &replyError{to, reply.Code, reply.Msg}
+		return &replyError{to, reply.Code, c.line(reply.Msg)}
 	}
 	if ctx.Err() != nil {
 		return fmt.Errorf("%s: no reply: %w", to, ctx.Err())
@@ -82,7 +82,7 @@ func failed(ctx context.Context, to string, err error) error {
 		return fmt.Errorf("%s: the server has closed the connection", to)
 	}
 	if _, ok := errors.AsType[textproto.ProtocolError](err); ok {
-		return fmt.Errorf("%s: the reply is not SMTP's: %s", to, action.OneLine(err.Error(), 200))
+		return fmt.Errorf("%s: the reply is not SMTP's: %s", to, c.line(err.Error()))
 	}
 	if unknown, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
 		return fmt.Errorf("%s: %w (for a certificate authority of your own, set ca in tls)", to, unknown)
@@ -91,6 +91,12 @@ func failed(ctx context.Context, to string, err error) error {
 		return fmt.Errorf("%s: %w (does this port want security: starttls?)", to, err)
 	}
 	return fmt.Errorf("%s: %w", to, err)
+}
+
+// line makes a line of what the server has said. It may repeat what it was sent, of
+// which no part that is secret may be left by the cut.
+func (c *conn) line(said string) string {
+	return action.OneLine(action.Redact(errors.New(said), c.secrets...).Error(), 200)
 }
 
 // refusedError is a mail that some or all of its recipients did not get.

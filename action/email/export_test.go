@@ -9,7 +9,7 @@ import (
 
 // Open makes raw a connection on which mails can be sent, as connect does.
 func (a *Action) Open(ctx context.Context, raw net.Conn) error {
-	c := &conn{raw: raw}
+	c := a.newConn(raw)
 	defer c.bind(ctx)()
 	return a.open(ctx, c)
 }
@@ -25,7 +25,7 @@ func (p *partlyAccepted) Without(id string, recipients ...string) []string {
 
 // Keep is Open, and keeps the connection for the next mail.
 func (a *Action) Keep(ctx context.Context, raw net.Conn) error {
-	c := &conn{raw: raw}
+	c := a.newConn(raw)
 	release := c.bind(ctx)
 	err := a.open(ctx, c)
 	release()

@@ -139,7 +139,7 @@ func (c *conn) do(ctx context.Context, what string, step func() error) error {
 	if !release() && err == nil {
 		err = ctx.Err()
 	}
-	return failed(ctx, what, err)
+	return c.failed(ctx, what, err)
 }
 
 // takes says why the server would not take the mail, by what it has said of itself.
@@ -196,7 +196,7 @@ func (c *conn) data(ctx context.Context, data []byte) error {
 		err = w.Close()
 	}
 	release()
-	return failed(ctx, "end of DATA", err)
+	return c.failed(ctx, "end of DATA", err)
 }
 
 // path is an address as SMTP has it: quoted where it must be, in angle brackets.
