@@ -60,11 +60,13 @@ func (a *Action) takeServer(s *settings) {
 	switch {
 	case c.Host == "":
 		s.refuse("host", "is missing", "write the mail server's name: host: smtp.example.com")
-	case !isHost(c.Host):
+	case !isASCII(c.Host):
+		s.refuse("host", "has letters that no name in DNS has", "write it as DNS has it, with xn-- at its beginning")
+	case !isHost(c.Host) || strings.Contains(c.Host, "IPv6:"):
 		s.refuse("host", "is no name or address of a server", "write it like smtp.example.com; the port goes into port")
 	}
 	a.address = net.JoinHostPort(strings.Trim(c.Host, "[]"), strconv.Itoa(c.Port))
-	if c.Hello != "" && !isHost(c.Hello) {
+	if c.Hello != "" && !(isHost(c.Hello) && isASCII(c.Hello)) {
 		s.refuse("hello", "is no name of a machine", "write it like mail.example.com, or leave it out")
 	}
 	a.takeLogin(s)
@@ -126,6 +128,7 @@ func (a *Action) takeRecipients(s *settings) {
 	a.to = a.takeTemplate(s, "to", c.To)
 	a.cc = a.takeTemplate(s, "cc", c.Cc)
 	a.bcc = a.takeTemplate(s, "bcc", c.Bcc)
+	a.countFixed(s)
 	a.takeAllowed(s)
 }
 
@@ -153,10 +156,31 @@ func (a *Action) takeTemplate(s *settings, key, text string) *recipients {
 	return &recipients{fixed: fixed}
 }
 
+// countFixed refuses more recipients than any mail may have.
+func (a *Action) countFixed(s *settings) {
+	var all addresses
+	key, most := "", 0
+	for _, one := range []struct {
+		key string
+		of  *recipients
+	}{{"to", a.to}, {"cc", a.cc}, {"bcc", a.bcc}} {
+		if one.of == nil {
+			continue
+		}
+		all.to = append(all.to, one.of.fixed...)
+		if n := len(one.of.fixed); n > most {
+			key, most = one.key, n
+		}
+	}
+	if n := len(all.paths()); n > maxRecipients {
+		s.refuse(key, fmt.Sprintf("makes %d recipients of each mail, and %d at most go", n, maxRecipients), "write the address of a mailing list, or have several actions")
+	}
+}
+
 func (a *Action) takeAllowed(s *settings) {
 	c := a.config
 	for _, domain := range c.AllowDomains {
-		if !isHost(domain) || strings.Contains(domain, "*") {
+		if !isHost(domain) || strings.Contains(domain, "*") || slices.Contains(strings.Split(domain, "."), "") {
 			s.refuse("allow_domains", fmt.Sprintf("has %q, which is no domain", domain), "write it like example.com; those below it do not count as it")
 			return
 		}
