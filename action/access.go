@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"reflect"
+	"strings"
 	"text/template/parse"
 )
 
@@ -69,7 +70,7 @@ func loosened(n parse.Node, dot, dollar bool) parse.Node {
 	}
 	c := call(n.Position(), "_get", of)
 	for _, name := range names {
-		c.Args = append(c.Args, &parse.StringNode{NodeType: parse.NodeString, Pos: n.Position(), Quoted: fmt.Sprintf("%q", name), Text: name})
+		c.Args = append(c.Args, &parse.StringNode{NodeType: parse.NodeString, Pos: n.Position(), Quoted: "\x00." + name, Text: name})
 	}
 	return &parse.PipeNode{NodeType: parse.NodePipe, Pos: n.Position(), Cmds: []*parse.CommandNode{c}}
 }
@@ -77,6 +78,10 @@ func loosened(n parse.Node, dot, dollar bool) parse.Node {
 func call(at parse.Pos, function string, args ...parse.Node) *parse.CommandNode {
 	return &parse.CommandNode{NodeType: parse.NodeCommand, Pos: at, Args: append([]parse.Node{parse.NewIdentifier(function).SetPos(at)}, args...)}
 }
+
+// asWritten takes the calls off an error's words again, so that it shows what the user
+// wrote. loosened prints names behind a zero byte.
+var asWritten = strings.NewReplacer("_get . \x00", "", "_get ", "", " \x00", "", "\x00", "", " | _escape", "", " | _each", "", " | _some", "", " | _zero", "").Replace
 
 // noSuchName is a name that a value never has, whatever the message.
 type noSuchName struct {

@@ -80,6 +80,9 @@ func TestFunctions(t *testing.T) {
 		// As texts.
 		{`{{ eq .JSON.s "a,b" }} {{ eq .JSON.s "x" "a,b" }} {{ eq .JSON.none "" }} {{ eq .JSON.z "" }} {{ eq .JSON.t true }} {{ eq .JSON.t "true" }} {{ lt "10" "9" }} {{ ne "a" "b" }}`,
 			"true true true true true true true true"},
+		// What prints as a word and is a number. The time is that of no entry: 1 January of the year 1.
+		{`{{ eq .Time.Month 1 }} {{ gt .Time.Month 0 }} {{ lt .Time.Month 2.5 }} {{ eq .Time.Weekday "Monday" }} {{ eq .Time.Weekday "1" }} {{ ne .Time.Weekday 2 }} {{ eq .Time.Weekday .Time.Month }} {{ eq .Time.Weekday "Sunday" }}`,
+			"true true true true true true true false"},
 	}
 	for _, tt := range tests {
 		tmpl, err := action.ParseTemplate(tt.text, nil)
@@ -92,10 +95,9 @@ func TestFunctions(t *testing.T) {
 		}
 	}
 	for text, want := range map[string]string{
-		`{{ float .Captures.word }}`:              `error calling float: "seven" is no number`,
-		`{{ float .JSON.none }}`:                  `error calling float: "" is no number`,
-		`{{ float .JSON.e }}`:                     `error calling float: 1e400 is too large a number`,
-		`{{ if .JSON.i }}{{ eq .JSON.i }}{{end}}`: `there is nothing to compare with`,
+		`{{ float .Captures.word }}`: `error calling float: "seven" is no number`,
+		`{{ float .JSON.none }}`:     `error calling float: "" is no number`,
+		`{{ float .JSON.e }}`:        `error calling float: 1e400 is too large a number`,
 	} {
 		tmpl, err := action.ParseTemplate(text, nil)
 		if err != nil {

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"math"
+	"reflect"
 	"strconv"
 	"strings"
 )
@@ -14,16 +15,13 @@ import (
 // are compared as numbers, exactly; else as texts. A text that is none is not equal
 // to a number, and neither less nor greater.
 var comparisons = map[string]any{
-	"eq": func(a any, others ...any) (bool, error) {
-		if len(others) == 0 {
-			return false, errors.New("there is nothing to compare with")
-		}
-		for _, b := range others {
+	"eq": func(a, b any, others ...any) bool {
+		for _, b := range append(others, b) {
 			if order, ok := compare(a, b); ok && order == 0 {
-				return true, nil
+				return true
 			}
 		}
-		return false, nil
+		return false
 	},
 	"ne": func(a, b any) bool { order, ok := compare(a, b); return !ok || order != 0 },
 	"lt": func(a, b any) bool { order, ok := compare(a, b); return ok && order < 0 },
@@ -33,23 +31,32 @@ var comparisons = map[string]any{
 }
 
 func compare(a, b any) (order int, ok bool) {
-	if !isNumber(a) && !isNumber(b) {
-		return strings.Compare(toText(a), toText(b)), true
+	x, numberA := number(a)
+	y, numberB := number(b)
+	if numberA || numberB {
+		m, okA := parseDecimal(x)
+		n, okB := parseDecimal(y)
+		if okA && okB {
+			return m.compare(n), true
+		}
+		// .Time.Weekday is 6 and Saturday, and so are months.
+		if x == toText(a) && y == toText(b) {
+			return 0, false
+		}
 	}
-	m, okA := parseDecimal(toText(a))
-	n, okB := parseDecimal(toText(b))
-	if !okA || !okB {
-		return 0, false
-	}
-	return m.compare(n), true
+	return strings.Compare(toText(a), toText(b)), true
 }
 
-func isNumber(v any) bool {
+// number is how a number is written, or else the text of v.
+func number(v any) (s string, ok bool) {
 	switch v.(type) {
-	case json.Number, int, int8, int16, int32, int64, uint, uint8, uint16, uint32, uint64, float32, float64:
-		return true
+	case json.Number, uint, uint8, uint16, uint32, uint64, float32, float64:
+		return toText(v), true
 	}
-	return false
+	if r := reflect.ValueOf(v); r.CanInt() {
+		return strconv.FormatInt(r.Int(), 10), true
+	}
+	return toText(v), false
 }
 
 // A decimal is sign * 0.digits * 10^exponent. Its digits neither begin nor end with a

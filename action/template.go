@@ -117,6 +117,10 @@ func ParseTemplate(text string, escape func(string) string) (*Template, error) {
 				if dotIsData {
 					unknown = cmp.Or(unknown, tmpl.use(n.Ident))
 				}
+			case *parse.TemplateNode:
+				if t.Lookup(n.Name) == nil {
+					unknown = cmp.Or(unknown, fmt.Errorf("template: there is no {{ define %q }}", n.Name))
+				}
 			case *parse.VariableNode:
 				if one == t && n.Ident[0] == "$" && len(n.Ident) > 1 {
 					unknown = cmp.Or(unknown, tmpl.use(n.Ident[1:]))
@@ -129,6 +133,9 @@ func ParseTemplate(text string, escape func(string) string) (*Template, error) {
 	}
 	if err := tmpl.try(); err != nil {
 		return nil, err
+	}
+	if err := tryBranches(t); err != nil {
+		return nil, errorWithoutName(err)
 	}
 	return tmpl, nil
 }
@@ -233,7 +240,7 @@ func errorWithoutName(err error) error {
 	} else if _, after, ok := strings.Cut(s, ": "); ok {
 		s = after
 	}
-	return fmt.Errorf("template: %s", s)
+	return fmt.Errorf("template: %s", asWritten(s))
 }
 
 // walk visits the nodes of a template, what they hold before themselves. It tells
@@ -272,6 +279,7 @@ func walk(n parse.Node, dot bool, visit func(n parse.Node, dotIsData bool)) {
 		walkBranch(&n.BranchNode, dot, false, visit)
 	case *parse.TemplateNode:
 		walk(n.Pipe, dot, visit)
+		visit(n, dot)
 	default:
 		visit(n, dot)
 	}

@@ -96,6 +96,16 @@ func TestTemplateErrors(t *testing.T) {
 		{"no end", "{{ if .Text }}", "template: unexpected EOF"},
 		{"wrong kind", `{{ truncate "3" .Text }}`, `template: <"3">: expected integer; found "3"`},
 		{"misspelt within with", "{{ with .Time }}{{ .Yaer }}{{ end }}", "template: there is no .Yaer of a time.Time"},
+		{"misspelt where only some entries come", "{{ if .Text }}{{ .Time.Yaer }}{{ end }}", "template: <.Time.Yaer>: can't evaluate field Yaer in type time.Time"},
+		{"in else if", `{{ if .Text }}{{ else if .JSON.a }}{{ truncate .Text 3 }}{{ end }}`, "template: <.Text>: wrong type for value; expected int; got string"},
+		{"in else of range", `{{ range .JSON.a }}{{ else }}{{ truncate .Text 3 }}{{ end }}`, "template: <.Text>: wrong type for value; expected int; got string"},
+		{"too little for a function", `{{ range .JSON.items }}{{ if .name }}{{ .name | truncate }}{{ end }}{{ end }}`, "template: <truncate>: wrong number of args for truncate: want 2 got 1"},
+		{"a text as a time", `{{ with .JSON.order }}{{ date "2006" .at }}{{ end }}`, "template: <.at>: wrong type for value; expected time.Time; got string"},
+		{"a text as a time, behind what fails on an empty entry", `{{ slice .Text 0 5 }}{{ float .Text }}{{ date "2006" .JSON.at.x }}`, "template: <.x>: wrong type for value; expected time.Time; got string"},
+		{"length of a time", `{{ len .Time }}`, "template: <len .Time>: error calling len: len of type time.Time"},
+		{"a call of what is none", `{{ call .JSON.a.b }}`, "template: <call (.JSON.a.b)>: error calling call: non-function .JSON.a.b of type string"},
+		{"nothing to compare with", `{{ eq .Text }}`, "template: <eq>: wrong number of args for eq: want at least 2 got 1"},
+		{"no such template", `{{ if .JSON.a }}{{ template "item" . }}{{ end }}`, `template: there is no {{ define "item" }}`},
 		{"range over a text", "{{ range .Text }}x{{ end }}", "template: <.Text>: range can't iterate over "},
 	}
 	for _, tt := range tests {
@@ -105,6 +115,31 @@ func TestTemplateErrors(t *testing.T) {
 				t.Errorf("%v\nwant %s", err, tt.want)
 			}
 		})
+	}
+}
+
+// TestTemplateIsRight: these fail neither where they are checked nor where nothing is in
+// the entry, though parts of them need something.
+func TestTemplateIsRight(t *testing.T) {
+	for _, text := range []string{
+		`{{ define "tree" }}{{ .name }}{{ range .children }}{{ template "tree" . }}{{ end }}{{ end }}{{ template "tree" .JSON }}`,
+		`{{ range $i, $item := .JSON.items }}{{ truncate $i $item.name }}{{ if gt $i 0 }}{{ break }}{{ end }}{{ continue }}{{ end }}`,
+		`{{ if .Text }}{{ slice .Text 0 5 }}{{ with .Captures.n }}{{ float . }}{{ end }}{{ end }}`,
+		`{{ if gt (len .JSON.items) 1 }}{{ range slice .JSON.items 1 }}{{ upper .name }}{{ end }}{{ end }}`,
+		`{{ with $t := .Time }}{{ date "2006" $t }}{{ else }}{{ .Text }}{{ end }}`,
+		`{{ if $n := len .JSON.items }}{{ truncate $n .Text }}{{ else }}{{ truncate $n .Host }}{{ end }}`,
+		`{{ with .Fields }}{{ ._HOSTNAME }}{{ end }}{{ range $k, $v := .Captures }}{{ upper $k }}{{ $v }}{{ end }}`,
+		`{{ range 3 }}x{{ end }}{{ range len .JSON.items }}{{ truncate . $.Text }}{{ end }}{{ with .JSON.n }}{{ printf "%d" . }}{{ end }}`,
+		`{{ with split ":" .Text }}{{ index . 0 }}{{ end }}{{ if and .JSON.a (not .JSON.b) }}{{ .JSON.a.b }}{{ end }}`,
+	} {
+		tmpl, err := action.ParseTemplate(text, escape)
+		if err != nil {
+			t.Errorf("%s: %v", text, err)
+			continue
+		}
+		if _, err := tmpl.Render(action.NewData("", "", "long enough", map[string]string{"n": "1"}, journal.Record{})); err != nil {
+			t.Errorf("%s: %v", text, err)
+		}
 	}
 }
 
