@@ -3,6 +3,7 @@ package s3_test
 import (
 	"io"
 	"maps"
+	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -105,4 +106,22 @@ func (m *memory) entries() map[string]int {
 		}
 	}
 	return count
+}
+
+// contents are the ids in each object.
+func (m *memory) contents() map[string][]string {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return maps.Clone(m.objects)
+}
+
+// carryOut carries out what is late, in some order.
+func (m *memory) carryOut(random *rand.Rand) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	random.Shuffle(len(m.late), func(i, j int) { m.late[i], m.late[j] = m.late[j], m.late[i] })
+	for _, one := range m.late {
+		one()
+	}
+	m.late = nil
 }

@@ -15,11 +15,11 @@ import (
 // TestRepeatsOverwrite: whatever fails, and wherever the router is killed, and however
 // the batches are cut then, in the end each entry is in one object, and once.
 func TestRepeatsOverwrite(t *testing.T) {
-	for range 150 {
+	for range 60 {
 		seed := rand.Uint64()
 		q := newQueue(t, seed, 30+rand.IntN(60))
 		q.drain(func(string) fate {
-			switch q.random.IntN(8) {
+			switch q.fates.IntN(8) {
 			case 0:
 				return refused
 			case 1:
@@ -29,7 +29,7 @@ func TestRepeatsOverwrite(t *testing.T) {
 		})
 		for id, n := range q.counts() {
 			if n != 1 {
-				t.Fatalf("seed %d: entry %s is in %d objects, or in one so often\n%v", seed, id, n, q.bucket.objects)
+				t.Fatalf("seed %d: entry %s is in %d objects, or in one so often\n%v", seed, id, n, q.bucket.contents())
 			}
 		}
 	}
@@ -39,25 +39,22 @@ func TestRepeatsOverwrite(t *testing.T) {
 // been accepted long since cost no entry, though some may be in two objects.
 func TestLateUploads(t *testing.T) {
 	twice := 0
-	for range 150 {
+	for range 60 {
 		seed := rand.Uint64()
 		q := newQueue(t, seed, 30+rand.IntN(60))
 		q.drain(func(string) fate {
 			m := q.bucket
-			if len(m.late) > 0 && q.random.IntN(4) == 0 {
-				i := q.random.IntN(len(m.late))
+			if len(m.late) > 0 && q.fates.IntN(4) == 0 {
+				i := q.fates.IntN(len(m.late))
 				m.late[i]()
 				m.late = slices.Delete(m.late, i, i+1)
 			}
-			if q.random.IntN(6) == 0 {
+			if q.fates.IntN(6) == 0 {
 				return delayed
 			}
 			return accepted
 		})
-		q.random.Shuffle(len(q.bucket.late), func(i, j int) { q.bucket.late[i], q.bucket.late[j] = q.bucket.late[j], q.bucket.late[i] })
-		for _, carryOut := range q.bucket.late {
-			carryOut()
-		}
+		q.bucket.carryOut(q.random)
 		for id, n := range q.counts() {
 			if n == 0 {
 				t.Fatalf("seed %d: entry %s is lost", seed, id)
@@ -72,11 +69,11 @@ func TestLateUploads(t *testing.T) {
 
 // TestForbidden: what is refused for good costs nothing else.
 func TestForbidden(t *testing.T) {
-	for range 50 {
+	for range 30 {
 		seed := rand.Uint64()
 		q := newQueue(t, seed, 40)
 		q.drain(func(string) fate {
-			switch q.random.IntN(10) {
+			switch q.fates.IntN(10) {
 			case 0:
 				return refused
 			case 1:
@@ -102,6 +99,7 @@ func TestForbidden(t *testing.T) {
 type queue struct {
 	t       *testing.T
 	random  *rand.Rand
+	fates   *rand.Rand // for what decides over uploads, which the bucket calls
 	bucket  *memory
 	all     []string
 	waiting []action.Message
@@ -110,7 +108,7 @@ type queue struct {
 }
 
 func newQueue(t *testing.T, seed uint64, n int) *queue {
-	q := &queue{t: t, random: rand.New(rand.NewPCG(seed, 0)), bucket: newMemory(t)}
+	q := &queue{t: t, random: rand.New(rand.NewPCG(seed, 0)), fates: rand.New(rand.NewPCG(seed, 1)), bucket: newMemory(t)}
 	groups := 1 + q.random.IntN(5)
 	for i := range n {
 		id := fmt.Sprintf("%032x", i+1)
@@ -202,7 +200,7 @@ func TestObjects(t *testing.T) {
 		batch = batch[n:]
 	}
 	want := map[string][]string{"a/10.zst": {"10"}, "b/11.zst": {"11"}, "a/12.zst": {"12", "14", "16", "18"}, "b/13.zst": {"13", "15", "17", "19"}}
-	if diff := cmp.Diff(want, bucket.objects); diff != "" {
+	if diff := cmp.Diff(want, bucket.contents()); diff != "" {
 		t.Errorf("objects (-want +got):\n%s", diff)
 	}
 }
