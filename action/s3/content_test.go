@@ -198,9 +198,46 @@ func TestBrokenParts(t *testing.T) {
 	}
 }
 
-// TestRefusedEarly: a service that refuses a large object before it has all of it is heard.
-func TestRefusedEarly(t *testing.T) {
+// TestNothingAnswers: where not even the request to take back the parts is answered, a
+// call that is stopped ends all the same.
+func TestNothingAnswers(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	end := make(chan struct{})
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodPost {
+			io.WriteString(w, "<InitiateMultipartUploadResult><UploadId>1</UploadId></InitiateMultipartUploadResult>")
+			return
+		}
+		io.Copy(io.Discard, r.Body)
+		cancel()
+		<-end
+	}))
+	defer s.Close()
+	defer close(end)
+	c := settings(s.URL, "the-bucket")
+	c.Field = "BODY"
+	a := newAction(t, c)
+	m, _ := large()
+	result := make(chan error, 1)
+	go func() { result <- a.Deliver(ctx, []action.Message{m}) }()
+	<-ctx.Done()
+	select {
+	case err := <-result:
+		if err == nil || action.IsPermanent(err) {
+			t.Error(err)
+		}
+	case <-time.After(5 * time.Second):
+		t.Error("Deliver goes on for 5 s after it was stopped")
+	}
+}
+
+// TestRefusedEarly: a service that refuses a large object before it has all of it is
+// heard, as it is asked first.
+func TestRefusedEarly(t *testing.T) {
+	expected := make(chan string, 100)
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		expected <- r.Header.Get("Expect")
 		w.Header().Set("Connection", "close")
 		answer(w, http.StatusForbidden, "AccessDenied", "access denied")
 	}))
@@ -208,10 +245,15 @@ func TestRefusedEarly(t *testing.T) {
 	c := settings(s.URL, "the-bucket")
 	c.Field = "BODY"
 	a := newAction(t, c)
-	m := message("0123", "BODY="+string(bytes.Repeat([]byte("x"), 15<<20)))
-	for range 20 {
-		if err := a.Deliver(t.Context(), []action.Message{m}); !action.IsPermanent(err) || !strings.Contains(err.Error(), "AccessDenied") {
-			t.Fatal(err)
+	for size, want := range map[int]string{100: "", 15 << 20: "100-continue"} {
+		m := message("0123", "BODY="+string(bytes.Repeat([]byte("x"), size)))
+		for range 10 {
+			if err := a.Deliver(t.Context(), []action.Message{m}); !action.IsPermanent(err) || !strings.Contains(err.Error(), "AccessDenied") {
+				t.Fatal(err)
+			}
+			if got := <-expected; got != want {
+				t.Errorf("of %d bytes: Expect: %q, want %q", size, got, want)
+			}
 		}
 	}
 }
