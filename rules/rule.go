@@ -60,11 +60,25 @@ func (r *Rule) Trusted() bool {
 
 // untelling are the fields that journald writes but that say nothing of who
 // logged: the same in everybody's entries, or chosen by the logging process, as
-// its name and command line are, or by the user, as the names of user units.
+// its name and command line are, or by the user, as the names of user units. Any
+// user can run logger, and any other program so that it logs what he likes
+// (LD_PRELOAD), and has every capability in a user namespace of his own.
 var untelling = []string{
-	"_BOOT_ID", "_CMDLINE", "_COMM", "_HOSTNAME", "_LINE_BREAK", "_MACHINE_ID", "_NAMESPACE", "_RUNTIME_SCOPE",
+	"_BOOT_ID", "_CAP_EFFECTIVE", "_CMDLINE", "_COMM", "_EXE", "_HOSTNAME", "_LINE_BREAK", "_MACHINE_ID", "_NAMESPACE", "_RUNTIME_SCOPE",
 	"_SOURCE_BOOTTIME_TIMESTAMP", "_SOURCE_MONOTONIC_TIMESTAMP", "_SOURCE_REALTIME_TIMESTAMP", "_STREAM_ID",
 	"_SYSTEMD_USER_SLICE", "_SYSTEMD_USER_UNIT",
+}
+
+// strangers are what the entries of two users have who have nothing in common: a
+// condition that both fulfil is one that anybody does.
+var strangers = map[string][][2]string{
+	"_UID":               {{"4242", "60123"}},
+	"_GID":               {{"4242", "60123"}},
+	"_AUDIT_LOGINUID":    {{"4242", "60123"}},
+	"_SYSTEMD_OWNER_UID": {{"4242", "60123"}},
+	"_SYSTEMD_SLICE":     {{"user-4242.slice", "user-60123.slice"}},
+	"_SYSTEMD_UNIT":      {{"user@4242.service", "user@60123.service"}, {"session-c3.scope", "session-81.scope"}},
+	"_SYSTEMD_CGROUP":    {{"/user.slice/user-4242.slice/session-c3.scope", "/user.slice/user-60123.slice/session-81.scope"}},
 }
 
 func (c condition) pins() bool {
@@ -76,17 +90,30 @@ func (c condition) pins() bool {
 			return false
 		}
 	}
-	return true
+	return !slices.ContainsFunc(strangers[c.field], func(two [2]string) bool { return c.takes(two[0]) && c.takes(two[1]) })
+}
+
+func (c condition) takes(value string) bool {
+	_, ok := c.matcher.find([][]byte{[]byte(value)})
+	return ok
 }
 
 // pins tells whether a test lets only some values through. Of the transports
-// only these are closed to users.
+// only these are closed to users, and of the control groups a user names those below
+// his own.
 func pins(field string, t test) bool {
 	if field == "_TRANSPORT" {
 		exact, ok := t.(equalsTest)
 		return ok && !slices.ContainsFunc(exact, func(s []byte) bool {
 			return !slices.Contains([]string{"audit", "driver", "kernel"}, string(s))
 		})
+	}
+	if field == "_SYSTEMD_CGROUP" {
+		switch t.(type) {
+		case equalsTest, prefixTest:
+			return true
+		}
+		return false
 	}
 	switch t := t.(type) {
 	case globTest:
