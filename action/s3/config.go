@@ -2,6 +2,7 @@ package s3
 
 import (
 	"cmp"
+	"context"
 	"crypto/md5"
 	"crypto/tls"
 	"encoding/base64"
@@ -11,9 +12,11 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"time"
 
 	"github.com/journald-router/journald-router/action"
 	"github.com/minio/minio-go/v7"
+	"github.com/minio/minio-go/v7/pkg/credentials"
 	"github.com/minio/minio-go/v7/pkg/encrypt"
 	"github.com/minio/minio-go/v7/pkg/s3utils"
 )
@@ -34,7 +37,7 @@ type settings struct {
 // (systemd.journal-fields(7)).
 var fieldName = regexp.MustCompile(`^_{0,2}[A-Z0-9][A-Z0-9_]{0,61}$`)
 
-// region is what a region's name may have, here as part of a host's name.
+// regionName is what a region's name may have, here as part of a host's name.
 var regionName = regexp.MustCompile(`^[a-zA-Z0-9-]{1,64}$`)
 
 // check parses the settings, and reports everything that is wrong with them.
@@ -50,10 +53,6 @@ func (c Config) check() (s settings, err error) {
 		refuse("bucket", "is not a bucket's name: "+err.Error(), "3 to 63 lower-case letters, digits, dots and dashes; without s3:// and without a path, which goes into key")
 	case strings.HasSuffix(c.Bucket, "--x-s3"):
 		refuse("bucket", "is a directory bucket (S3 Express), which this action cannot use", "choose a general purpose bucket")
-	}
-	s.region = cmp.Or(c.Region, os.Getenv("AWS_REGION"), os.Getenv("AWS_DEFAULT_REGION"), "us-east-1")
-	if !regionName.MatchString(s.region) {
-		refuse("region", "is not a region's name", "write it like eu-central-1")
 	}
 	c.checkEndpoint(&s, refuse)
 
@@ -94,11 +93,6 @@ func (c Config) check() (s settings, err error) {
 }
 
 func (c Config) checkEndpoint(s *settings, refuse func(key, problem, hint string)) {
-	const hint = "write it like https://minio.example.com:9000"
-	s.host, s.secure = "s3."+s.region+".amazonaws.com", true
-	if strings.HasPrefix(s.region, "cn-") {
-		s.host += ".cn"
-	}
 	switch {
 	case c.PathStyle == nil:
 		s.style = minio.BucketLookupAuto
@@ -107,28 +101,58 @@ func (c Config) checkEndpoint(s *settings, refuse func(key, problem, hint string
 	default:
 		s.style = minio.BucketLookupDNS
 	}
-	if c.Endpoint == "" {
+	u := c.endpointURL(refuse)
+	s.region = cmp.Or(c.Region, s3utils.GetRegionFromURL(u), os.Getenv("AWS_REGION"), os.Getenv("AWS_DEFAULT_REGION"), "us-east-1")
+	s.host, s.secure = u.Host, u.Scheme != "http"
+	if !regionName.MatchString(s.region) {
+		refuse("region", "is not a region's name", "write it like eu-central-1")
 		return
+	}
+	if c.Endpoint == "" {
+		s.host = "s3." + s.region + ".amazonaws.com"
+		if strings.HasPrefix(s.region, "cn-") {
+			s.host += ".cn"
+		}
+	}
+	if s.host == "" {
+		return // it has been refused
+	}
+	client, err := minio.New(s.host, &minio.Options{Secure: s.secure, Region: s.region, Creds: credentials.NewStaticV4("x", "x", "")})
+	if err != nil {
+		refuse("endpoint", "is no address: "+err.Error(), hintEndpoint)
+		return
+	}
+	// The client goes to us-east-1 for a region of AWS that it does not know.
+	at, err := client.PresignedGetObject(context.Background(), "bucket", "key", time.Minute, nil)
+	if err == nil && s3utils.IsAmazonEndpoint(*client.EndpointURL()) && !strings.Contains(at.Host, s.region) && s.region != "us-east-1" {
+		refuse("region", "is no region of AWS that is known here", "write it like eu-central-1")
+	}
+}
+
+const hintEndpoint = "write it like https://minio.example.com:9000"
+
+// endpointURL has no host where there is no endpoint, or one that is refused.
+func (c Config) endpointURL(refuse func(key, problem, hint string)) (endpoint url.URL) {
+	if c.Endpoint == "" {
+		return endpoint
 	}
 	// The parser's error shows the URL, and in it perhaps a secret.
 	u, err := url.Parse(c.Endpoint)
 	switch {
 	case err != nil:
-		refuse("endpoint", "is not a URL", hint)
+		refuse("endpoint", "is not a URL", hintEndpoint)
 	case u.Scheme != "http" && u.Scheme != "https":
-		refuse("endpoint", "does not begin with http:// or https://", hint)
+		refuse("endpoint", "does not begin with http:// or https://", hintEndpoint)
 	case u.Hostname() == "":
-		refuse("endpoint", "has no host", hint)
+		refuse("endpoint", "has no host", hintEndpoint)
 	case u.User != nil:
 		refuse("endpoint", "has a user in it", "credentials are access_key and secret_key")
 	case strings.Trim(u.Path, "/") != "" || u.RawQuery != "" || u.Fragment != "":
 		refuse("endpoint", "has more than a host and a port", "the bucket's name is bucket, and a path within it goes into key")
 	default:
-		s.host, s.secure = u.Host, u.Scheme == "https"
-		if _, err := minio.New(s.host, &minio.Options{Secure: s.secure}); err != nil {
-			refuse("endpoint", "is no address: "+err.Error(), hint)
-		}
+		return url.URL{Scheme: u.Scheme, Host: u.Host}
 	}
+	return endpoint
 }
 
 func (c Config) checkEncryption(secure bool, refuse func(key, problem, hint string)) encrypt.ServerSide {

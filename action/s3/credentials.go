@@ -30,10 +30,10 @@ type lookup struct {
 	chain []source      // where else they may be
 	busy  chan struct{} // has one element while nobody looks
 
-	mu     sync.Mutex
-	found  credentials.Value
-	source credentials.Provider // that it is from; nil: there is none yet
-	fresh  bool                 // the client does not have it yet
+	mu    sync.Mutex
+	found credentials.Value
+	until time.Time // when to look again
+	fresh bool      // the client does not have it yet
 }
 
 // A source is one place where credentials may be.
@@ -103,7 +103,7 @@ func (l *lookup) get(ctx context.Context) (credentials.Value, error) {
 func (l *lookup) known() (credentials.Value, bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.found, l.fixed || l.source != nil && !l.source.IsExpired()
+	return l.found, l.fixed || time.Now().Before(l.until)
 }
 
 // look asks the sources, in turn. It is called with what busy had, and gives that
@@ -142,9 +142,7 @@ func (l *lookup) ask(ctx context.Context) (credentials.Value, error) {
 		case ctx.Err() != nil:
 			return credentials.Value{}, cmp.Or(err, ctx.Err())
 		case err == nil && v.AccessKeyID != "" && v.SecretAccessKey != "":
-			l.mu.Lock()
-			defer l.mu.Unlock()
-			l.found, l.source, l.fresh = v, s.provider, true
+			l.keep(v)
 			return v, nil
 		case err == nil:
 			err = errors.New("there is no key, or only a half of it")
@@ -154,11 +152,33 @@ func (l *lookup) ask(ctx context.Context) (credentials.Value, error) {
 		}
 		errs = append(errs, fmt.Errorf("%s: %w", s.name, err))
 	}
+	if v, ok := l.stillValid(); ok {
+		return v, nil
+	}
 	all := errs[0]
 	for _, err := range errs[1:] {
 		all = fmt.Errorf("%w; %w", all, err)
 	}
 	return credentials.Value{}, fmt.Errorf("%w (set access_key and secret_key, or see the page on s3)", all)
+}
+
+// keep keeps what was found for a minute, as files may change, or for most of the time for
+// which it is valid.
+func (l *lookup) keep(v credentials.Value) {
+	lasts := time.Minute
+	if !v.Expiration.IsZero() {
+		lasts = time.Until(v.Expiration) * 8 / 10
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.found, l.until, l.fresh = v, time.Now().Add(lasts), true
+}
+
+// stillValid is what was found before, if it bears a time and that has not come.
+func (l *lookup) stillValid() (credentials.Value, bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.found, time.Now().Before(l.found.Expiration)
 }
 
 // keyCodes are about the credentials.

@@ -109,6 +109,18 @@ func (m *metadata) count() int {
 	return m.requests
 }
 
+// fail makes it answer with an error, or as it does.
+func (m *metadata) fail(fails bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.answer = func(w http.ResponseWriter, _ *http.Request) bool {
+		if fails {
+			http.Error(w, "down", http.StatusServiceUnavailable)
+		}
+		return fails
+	}
+}
+
 func (m *metadata) set(key string, lasts time.Duration) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -266,6 +278,12 @@ func TestRoleRunsOut(t *testing.T) {
 	if n := m.count(); n != 3 {
 		t.Errorf("%d requests for one set of credentials", n)
 	}
+	// Before they run out they are looked for anew; if that fails they are used on.
+	a.LookAgain()
+	m.fail(true)
+	deliver("role-key")
+	m.fail(false)
+	deliver("second-key")
 	// What has run out is not used: here it has when it comes.
 	m.set("second-key", 0)
 	a = newAction(t, s3.Config{Endpoint: service.URL, Bucket: "the-bucket"})

@@ -23,13 +23,14 @@ import (
 type Config struct {
 	// Bucket is the bucket's name. Required; it is not made.
 	Bucket string `yaml:"bucket,required"`
-	// Region is the bucket's. Default: $AWS_REGION, $AWS_DEFAULT_REGION, us-east-1.
+	// Region is the bucket's. Default: that in the Endpoint if it is AWS's, $AWS_REGION,
+	// $AWS_DEFAULT_REGION, us-east-1.
 	Region string `yaml:"region"`
 	// Endpoint is the address of the service, http or https, without a path. Default:
 	// that of AWS in the region.
 	Endpoint string `yaml:"endpoint"`
-	// PathStyle puts the bucket's name into the path, not before the host's. Default:
-	// true with an Endpoint that is not of AWS.
+	// PathStyle puts the bucket's name into the path, not before the host's. Default: false
+	// for AWS, Google and Alibaba, else true.
 	PathStyle *bool `yaml:"path_style"`
 
 	// Key is the template of an object's name; it has to have .ID in it. What comes
