@@ -132,5 +132,5 @@ func OneLine(s string, limit int) string {
 	if len(s) <= limit {
 		return s
 	}
-	return strings.ToValidUTF8(s[:limit], "") + "…"
+	return strings.ToValidUTF8(s[:limit], "") + cutMark
 }

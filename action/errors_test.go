@@ -220,6 +220,17 @@ func TestRedact(t *testing.T) {
 			}
 		})
 	}
+	// What is cut may be cut within a secret.
+	const secret = "xoxb-0123456789"
+	for before := 180; before <= 200; before++ {
+		err := action.CheckStatus(&http.Response{StatusCode: 400}, strings.Repeat("y", before)+secret+" is refused")
+		if got := action.Redact(err, secret).Error(); strings.Contains(got, "xoxb") || strings.Contains(got, "0123") || !strings.HasSuffix(got, "…") {
+			t.Errorf("with %d bytes before it, %s", before, got)
+		}
+	}
+	if got := action.Redactor("other", secret)("…3456789 is…, xoxb-0…6789 xoxb… 789…"); got != "…[secret] is…, [secret]…[secret] [secret]… 789…" {
+		t.Error(got)
+	}
 	if action.Redact(nil, "abcd") != nil {
 		t.Error("nil became an error")
 	}

@@ -1,13 +1,11 @@
 package config
 
 import (
-	"cmp"
 	"encoding/base64"
 	"encoding/json"
 	"net/url"
 	"reflect"
 	"regexp"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -17,36 +15,29 @@ import (
 // redactor returns what takes all secrets known so far out of a text, and their
 // parts.
 func (l *loader) redactor() func(string) string {
-	const least = 4 // shorter ones would hit harmless words
 	var forms []string
 	for s := range l.secrets {
 		for _, part := range append(partsOf(s), s) {
-			for _, form := range formsOf(part) {
-				if len(form) >= least {
-					forms = append(forms, form)
-				}
-			}
+			forms = append(forms, formsOf(part)...)
 		}
 	}
-	// The longest first: one secret may be a part of another.
-	slices.SortFunc(forms, func(a, b string) int { return cmp.Or(cmp.Compare(len(b), len(a)), cmp.Compare(a, b)) })
-	var pairs []string
-	for _, form := range slices.Compact(forms) {
-		pairs = append(pairs, form, "[secret]")
-	}
-	return strings.NewReplacer(pairs...).Replace
+	return action.Redactor(forms...)
 }
 
-// formsOf are the ways in which errors show a secret: as it is, escaped in a URL,
-// in quotes or in JSON, on one line, and, if it is a URL, as package net/url writes it.
+// formsOf are the ways in which errors show a secret: as it is, escaped in a URL, in
+// its userinfo too, in quotes or in JSON, where some escape slashes, in base64, on one
+// line, and, if it is a URL, as package net/url writes it.
 func formsOf(s string) []string {
 	quoted := strconv.Quote(s)
 	forms := []string{
 		s, url.QueryEscape(s), url.PathEscape(s), quoted[1 : len(quoted)-1],
+		strings.TrimPrefix(url.UserPassword("", s).String(), ":"),
+		base64.StdEncoding.EncodeToString([]byte(s)),
 		strings.TrimSpace(s), action.OneLine(s, len(s)),
 	}
 	if b, err := json.Marshal(s); err == nil {
-		forms = append(forms, string(b[1:len(b)-1]))
+		inJSON := string(b[1 : len(b)-1])
+		forms = append(forms, inJSON, strings.ReplaceAll(inJSON, "/", `\/`))
 	}
 	if u, err := url.Parse(s); err == nil && u.Host != "" {
 		forms = append(forms, u.String(), u.Redacted())
@@ -70,9 +61,7 @@ var (
 // a header's scheme, the lines of a file.
 func partsOf(s string) (parts []string) {
 	if u, err := url.Parse(s); err == nil {
-		if password, ok := u.User.Password(); ok {
-			parts = append(parts, password)
-		}
+		parts = append(parts, login(u, s)...)
 		for name, values := range u.Query() {
 			if tellingParameters.MatchString(name) {
 				parts = append(parts, values...)
@@ -101,13 +90,38 @@ func partsOf(s string) (parts []string) {
 	return parts
 }
 
+// login is what is secret of a URL's userinfo: the password, as it is and as it is
+// written there, and both as an Authorization header has them; or a token that stands
+// in the place of a user.
+func login(u *url.URL, written string) (parts []string) {
+	user := u.User.Username()
+	password, ok := u.User.Password()
+	const least = 16 // a shorter one is a name
+	if !ok && len(user) >= least {
+		parts = append(parts, user)
+	}
+	if password == "" {
+		return parts
+	}
+	parts = append(parts, password, base64.StdEncoding.EncodeToString([]byte(user+":"+password)))
+	_, authority, _ := strings.Cut(written, "//")
+	if end := strings.IndexAny(authority, "/?#"); end >= 0 {
+		authority = authority[:end]
+	}
+	if at := strings.LastIndexByte(authority, '@'); at >= 0 {
+		_, raw, _ := strings.Cut(authority[:at], ":")
+		parts = append(parts, raw)
+	}
+	return parts
+}
+
 // collectPasswords keeps those in URLs among the settings, which may not be secret as
 // a whole.
 func (l *loader) collectPasswords(settings reflect.Value) {
 	walkTexts(settings, func(s string) {
 		if u, err := url.Parse(s); err == nil && u.Host != "" {
-			if password, _ := u.User.Password(); password != "" {
-				l.secrets[password] = true
+			for _, part := range login(u, s) {
+				l.secrets[part] = true
 			}
 		}
 	})

@@ -53,6 +53,25 @@ func TestRedactParts(t *testing.T) {
 	}
 }
 
+// TestRedactForms: a destination repeats what it was sent as it writes things.
+func TestRedactForms(t *testing.T) {
+	for _, tt := range []struct{ secret, text, want string }{
+		{"https://router:p4%2fss@hook.example/x", "p4%2fss p4%2Fss p4/ss", "[secret] [secret] [secret]"},
+		{"https://router:p4ss@word@hook.example", "p4ss@word p4ss%40word", "[secret] [secret]"},
+		{"https://router:p4ssw0rd@hook.example", "Authorization: Basic cm91dGVyOnA0c3N3MHJk, for router", "Authorization: Basic [secret], for router"},
+		{"nats://t0kent0kent0kent0ken@nats.example", "t0kent0kent0kent0ken is revoked", "[secret] is revoked"},
+		{"postgres://postgres@db.example/x", "postgres at db.example", "postgres at db.example"},
+		{"p4$s@w0rd", "http://router:p4$s%40w0rd@127.0.0.1/", "http://router:[secret]@127.0.0.1/"},
+		{"p4/ss\"w0rd", `{"said": "p4\/ss\"w0rd", "not": "p4/ss\"w0rd"}`, `{"said": "[secret]", "not": "[secret]"}`},
+		{"p4ssw0rd", "you sent cDRzc3cwcmQ=", "you sent [secret]"},
+	} {
+		l := &loader{secrets: map[string]bool{tt.secret: true}}
+		if got := l.redactor()(tt.text); got != tt.want {
+			t.Errorf("%s: %s became %s, want %s", tt.secret, tt.text, got, tt.want)
+		}
+	}
+}
+
 // TestRedactPasswordInURL that is no secret as a whole, and stands in the file.
 func TestRedactPasswordInURL(t *testing.T) {
 	c := mustLoad(t, map[string]string{"config.yaml": "actions: {a: {webhook: {url: 'https://router:p4ssw0rd@hook.example/x'}}}" + withRules})
