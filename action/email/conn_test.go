@@ -267,7 +267,7 @@ func TestUTF8(t *testing.T) {
 }
 
 func TestPartlyAccepted(t *testing.T) {
-	p := email.PartlyAccepted(2)
+	p := email.PartlyAccepted(5)
 	p.Add("1", "a")
 	p.Add("1", "b")
 	p.Add("2", "a")
@@ -289,6 +289,9 @@ func TestPartlyAccepted(t *testing.T) {
 	check("2", "a", "b", "c")
 	check("3")
 	check("4", "b", "c")
+	p.Add("5", "a") // there is room for it
+	check("3")
+	check("5", "b", "c")
 }
 
 // TestEndlessReply: what never comes to the end of its reply is not listened to until

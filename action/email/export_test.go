@@ -14,7 +14,7 @@ func (a *Action) Open(ctx context.Context, raw net.Conn) error {
 	return a.open(ctx, c)
 }
 
-// PartlyAccepted is the memory of what some recipients have, for n deliveries.
+// PartlyAccepted is the memory of what some recipients have, up to n of them.
 func PartlyAccepted(n int) *partlyAccepted { return &partlyAccepted{most: n} }
 
 func (p *partlyAccepted) Add(id string, taken ...string) { p.add(id, taken) }

@@ -8,13 +8,14 @@ import (
 // partly has the deliveries that some recipients have and others do not, so that the
 // next try does not bother those again. It is the process's and not an Action's, which
 // a reload replaces; an id stands for one delivery, of whichever action.
-var partly = partlyAccepted{most: 10_000}
+var partly = partlyAccepted{most: 50_000}
 
 type partlyAccepted struct {
-	most int // how many deliveries; beyond that the oldest is forgotten
+	most int // how many recipients of all deliveries; beyond that the oldest delivery is forgotten
 
 	mu    sync.Mutex
 	taken map[string][]string // by the delivery's id
+	count int                 // of recipients
 	order []string            // the ids, the oldest first
 }
 
@@ -33,7 +34,9 @@ func (p *partlyAccepted) add(id string, taken []string) {
 		p.order = append(p.order, id)
 	}
 	p.taken[id] = slices.Concat(before, taken)
-	if len(p.order) > p.most {
+	p.count += len(taken)
+	for p.count > p.most && p.order[0] != id {
+		p.count -= len(p.taken[p.order[0]])
 		delete(p.taken, p.order[0])
 		p.order = p.order[1:]
 	}
@@ -51,9 +54,11 @@ func (p *partlyAccepted) without(id string, recipients []string) []string {
 func (p *partlyAccepted) forget(id string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if _, ok := p.taken[id]; !ok {
+	taken, ok := p.taken[id]
+	if !ok {
 		return
 	}
+	p.count -= len(taken)
 	delete(p.taken, id)
 	p.order = slices.DeleteFunc(p.order, func(one string) bool { return one == id })
 }
