@@ -3,6 +3,7 @@ package email_test
 import (
 	"bufio"
 	"context"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"io"
@@ -325,5 +326,26 @@ func TestEndlessReply(t *testing.T) {
 		if n := <-sent; n > 2<<20 {
 			t.Errorf("%s: %d bytes were read", name, n)
 		}
+	}
+}
+
+// TestOddChallenge: what a server says is one short line in an error, whoever makes that.
+func TestOddChallenge(t *testing.T) {
+	client, server := net.Pipe()
+	go func() {
+		lines := bufio.NewScanner(server)
+		for _, reply := range []string{"220 hello", "250-hello\r\n250 AUTH SCRAM-SHA-256", "334 ", "334 " + base64.StdEncoding.EncodeToString([]byte("\x1b[31m\n"+strings.Repeat("x", 1000)))} {
+			fmt.Fprintf(server, "%s\r\n", reply)
+			lines.Scan()
+		}
+		server.Close()
+	}()
+	a, err := email.New(email.Config{Host: "h", Security: email.None, From: "a@b", To: "a@b", User: "u", Password: "p"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = a.Open(t.Context(), client)
+	if err == nil || action.IsPermanent(err) || strings.ContainsAny(err.Error(), "\n\x1b") || len(err.Error()) > 300 {
+		t.Errorf("%q", err)
 	}
 }

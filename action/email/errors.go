@@ -90,7 +90,7 @@ func (c *conn) failed(ctx context.Context, to string, err error) error {
 	if _, ok := errors.AsType[tls.RecordHeaderError](err); ok {
 		return fmt.Errorf("%s: %w (does this port want security: starttls?)", to, err)
 	}
-	return fmt.Errorf("%s: %w", to, err)
+	return fmt.Errorf("%s: %s", to, c.line(err.Error()))
 }
 
 // line makes a line of what the server has said. It may repeat what it was sent, of
