@@ -9,6 +9,8 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
+	"io"
+	"log"
 	"math/big"
 	"net/http"
 	"net/http/httptest"
@@ -139,6 +141,7 @@ func TestProbeHTTP(t *testing.T) {
 		{plain.URL + "/secret-path", nil, ""},
 		{secure.URL + "/secret-path", ca, ""},
 		{secure.URL + "/secret-path", nil, "set ca in tls"},
+		{secure.URL + "/secret-path", &tls.Config{RootCAs: ca.RootCAs, ServerName: "elsewhere.test"}, "not elsewhere.test (connect to a name that is in the certificate, or set server_name in tls)"},
 		{closed.URL + "/secret-path", nil, "connection refused"},
 		{"https://" + plain.Listener.Addr().String() + "/secret-path", nil, "does not look like a TLS handshake"},
 	} {
@@ -161,6 +164,43 @@ func TestProbeHTTP(t *testing.T) {
 	}
 }
 
+// TestProbeHTTPCertificates: with TLS 1.3 the client's handshake ends before the server
+// has looked at its certificate.
+func TestProbeHTTPCertificates(t *testing.T) {
+	cert, key := keyPair(t, "router")
+	otherCert, otherKey := keyPair(t, "other")
+	accepted := x509.NewCertPool()
+	accepted.AppendCertsFromPEM([]byte(cert))
+	for _, http2 := range []bool{false, true} {
+		for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
+			server := httptest.NewUnstartedServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { t.Error("a request was sent") }))
+			server.TLS = &tls.Config{ClientAuth: tls.RequireAndVerifyClientCert, ClientCAs: accepted, MaxVersion: version}
+			server.EnableHTTP2 = http2
+			server.Config.ErrorLog = log.New(io.Discard, "", 0)
+			server.StartTLS()
+			ca := string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw}))
+			for name, tt := range map[string]struct {
+				settings action.TLS
+				fine     bool
+			}{
+				"accepted": {action.TLS{CA: ca, Cert: cert, Key: key}, true},
+				"another":  {action.TLS{CA: ca, Cert: otherCert, Key: otherKey}, false},
+				"none":     {action.TLS{CA: ca}, false},
+			} {
+				config, err := tt.settings.Config()
+				if err != nil {
+					t.Fatal(err)
+				}
+				err = action.ProbeHTTP(t.Context(), action.NewHTTPClient(config), parse(t, server.URL))
+				if (err == nil) != tt.fine {
+					t.Errorf("%s, HTTP/2 %v, %s: %v", name, http2, tls.VersionName(version), err)
+				}
+			}
+			server.Close()
+		}
+	}
+}
+
 // keyPair makes a certificate that signs itself, and its key, in PEM.
 func keyPair(t *testing.T, name string) (cert, key string) {
 	t.Helper()
@@ -168,7 +208,7 @@ func keyPair(t *testing.T, name string) (cert, key string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	template := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: name}, NotAfter: time.Now().Add(time.Hour)}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: name}, NotAfter: time.Now().Add(time.Hour), ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}, IsCA: true, BasicConstraintsValid: true}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, private.Public(), private)
 	if err != nil {
 		t.Fatal(err)
