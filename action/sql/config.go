@@ -66,7 +66,7 @@ func badPath(path string) string {
 }
 
 func (c Config) checkNames(refuse func(key, problem, hint string)) {
-	t := c.table()
+	t := c.table(nil)
 	parts := []string{t.name}
 	if t.schema != "" || strings.HasPrefix(c.Table, ".") {
 		parts = []string{t.schema, t.name}
@@ -128,15 +128,14 @@ type table struct {
 	schema string // empty: what the database looks for by itself
 	name   string
 	id     string
-	rest   []column
+	rest   []column // all but the id's
 }
 
-func (c Config) table() table {
-	t := table{name: cmp.Or(c.Table, defaultTable), id: cmp.Or(c.ID, defaultID)}
+func (c Config) table(columns []column) table {
+	t := table{name: cmp.Or(c.Table, defaultTable), id: cmp.Or(c.ID, defaultID), rest: columns}
 	if schema, name, ok := strings.Cut(t.name, "."); ok {
 		t.schema, t.name = schema, name
 	}
-	t.rest, _, _ = c.Columns.compile()
 	return t
 }
 

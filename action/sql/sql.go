@@ -79,19 +79,18 @@ func (e *rowError) Unwrap() error { return e.error }
 // New makes the action; it connects to nothing. Its errors are
 // *action.FieldError, joined.
 func New(c Config) (*Action, error) {
-	columns, templates, err := c.Columns.compile()
-	table := c.table()
-	var db database
-	postgres, otherErr := c.check()
-	if err := errors.Join(otherErr, err); err != nil {
+	postgres, err := c.check()
+	columns, templates, columnsErr := c.Columns.compile()
+	if err := errors.Join(err, columnsErr); err != nil {
 		return nil, err
 	}
-	if postgres != nil {
-		db = &postgresDatabase{table: table, create: c.Create, config: postgres, secrets: dsnSecrets(c.Postgres, postgres)}
+	a := &Action{columns: columns, templates: templates, timeout: c.Timeout}
+	if table := c.table(columns); postgres != nil {
+		a.db = &postgresDatabase{table: table, create: c.Create, config: postgres, secrets: dsnSecrets(c.Postgres, postgres)}
 	} else {
-		db = &sqliteDatabase{table: table, create: c.Create, path: c.SQLite}
+		a.db = &sqliteDatabase{table: table, create: c.Create, path: c.SQLite}
 	}
-	return &Action{columns: columns, templates: templates, timeout: c.Timeout, db: db}, nil
+	return a, nil
 }
 
 // Batch implements action.Batcher. A batch is a transaction, and so one wait for the
