@@ -232,6 +232,32 @@ func TestPermissions(t *testing.T) {
 	checkError(t, newAction(t, c).Probe(t.Context()), false, "stream not found")
 }
 
+// TestDenied: any number of messages that may not be published stand in the way of no other,
+// though none of them is ever answered.
+func TestDenied(t *testing.T) {
+	s := startServer(t, `authorization {users: [
+		{user: router, password: "`+password+`"},
+		{user: least, password: least, permissions: {publish: logs.a, subscribe: "_INBOX.>"}},
+	]}`)
+	makeStream(t, s, logs, asRouter)
+	a := newAction(t, nats.Config{URL: []string{s.URL()}, Subject: "logs.{{ .Fields.TO }}", User: "least", Password: "least"})
+	const calls, size = 10, 500 // the client takes 4000 without an answer
+	for range calls {
+		var batch []action.Message
+		for n := range size {
+			batch = append(batch, message(n, "denied", "TO", "b"))
+		}
+		for _, err := range each(t, deliver(t, a, batch...), size) {
+			if !action.IsPermanent(err) {
+				t.Fatalf("%v; want a permanent error", err)
+			}
+		}
+	}
+	if err := deliver(t, a, message(1, "allowed", "TO", "a")); err != nil {
+		t.Error(err)
+	}
+}
+
 // TestTLS: a server that wants a certificate, of an authority of its own.
 func TestTLS(t *testing.T) {
 	dir := t.TempDir()

@@ -31,7 +31,6 @@ const (
 type connection struct {
 	host   string
 	nc     *nats.Conn
-	js     jetstream.JetStream
 	dialer *dialer
 	closed chan struct{}
 
@@ -41,6 +40,8 @@ type connection struct {
 	// waiting are those to whom the server's refusal of a subject matters: it comes as
 	// an error of the connection that names the subject, and in the place of an answer.
 	waiting map[string]map[chan error]bool
+	// idle are publishers that no call uses.
+	idle []jetstream.JetStream
 }
 
 // connect tries the servers in turn.
@@ -101,7 +102,7 @@ func (a *Action) connectTo(ctx context.Context, server string) (*connection, err
 	if nc != nil {
 		c.nc = nc
 		if err == nil {
-			err = c.prepare(ctx, a.config.Domain)
+			err = c.prepare(ctx)
 		}
 		if err != nil {
 			c.drop()
@@ -115,13 +116,7 @@ func (a *Action) connectTo(ctx context.Context, server string) (*connection, err
 
 // prepare sees to it that answers can come: where the user may not subscribe to them,
 // the server says so before anything is published.
-func (c *connection) prepare(ctx context.Context, domain string) (err error) {
-	if c.js, err = jetstream.New(c.nc); domain != "" {
-		c.js, err = jetstream.NewWithDomain(c.nc, domain)
-	}
-	if err != nil {
-		return err
-	}
+func (c *connection) prepare(ctx context.Context) error {
 	sub, err := c.nc.SubscribeSync(c.nc.NewInbox() + ".*")
 	if err != nil {
 		return err
@@ -153,6 +148,31 @@ func (c *connection) drop() {
 	c.nc.Close()
 }
 
+// publisher returns one for a call; free has to follow. Each has its own, as one takes
+// no more than 4000 messages without an answer.
+func (c *connection) publisher() (jetstream.JetStream, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if n := len(c.idle); n > 0 {
+		js := c.idle[n-1]
+		c.idle = c.idle[:n-1]
+		return js, nil
+	}
+	return jetstream.New(c.nc)
+}
+
+// free takes a publisher back, unless it waits for answers: where the server has refused
+// the subject none comes, and it would wait for ever.
+func (c *connection) free(js jetstream.JetStream) {
+	if js.PublishAsyncPending() > 0 {
+		js.CleanupPublisher()
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.idle = append(c.idle, js)
+}
+
 // A publication is a message on its way.
 type publication struct {
 	subject string
@@ -161,15 +181,15 @@ type publication struct {
 }
 
 // publish sends a message; outcome has to follow.
-func (c *connection) publish(msg *nats.Msg) (*publication, error) {
+func (c *connection) publish(js jetstream.JetStream, msg *nats.Msg) (*publication, error) {
 	p := &publication{subject: msg.Subject, refused: c.watch(msg.Subject)}
 	var err error
 	// Without a stream's answer the client would send it again, later and behind others.
-	if p.answer, err = c.js.PublishMsgAsync(msg, jetstream.WithRetryAttempts(0)); err == nil {
+	if p.answer, err = js.PublishMsgAsync(msg, jetstream.WithRetryAttempts(0)); err == nil {
 		return p, nil
 	}
 	c.unwatch(p.subject, p.refused)
-	if errors.Is(err, nats.ErrConnectionClosed) {
+	if c.nc.IsClosed() {
 		err = c.lost()
 	}
 	return nil, c.failed(p.subject, refusedMessage(err))

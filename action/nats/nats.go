@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/journald-router/journald-router/action"
@@ -108,6 +109,11 @@ func (a *Action) Deliver(ctx context.Context, batch []action.Message) error {
 // failed in a way that passes none is sent, so that order holds as far as it can.
 func (a *Action) publish(ctx context.Context, c *connection, batch []action.Message) []error {
 	errs := make([]error, len(batch))
+	js, err := c.publisher()
+	if err != nil {
+		return slices.Repeat([]error{err}, len(batch))
+	}
+	defer c.free(js)
 	sent := make([]*publication, 0, len(batch))
 	var failure error
 	settled := 0
@@ -132,7 +138,7 @@ func (a *Action) publish(ctx context.Context, c *connection, batch []action.Mess
 		var p *publication
 		msg, err := a.message(m)
 		if err == nil {
-			p, err = c.publish(msg)
+			p, err = c.publish(js, msg)
 		}
 		errs[len(sent)] = err
 		sent = append(sent, p)

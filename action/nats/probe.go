@@ -33,10 +33,17 @@ func (a *Action) Probe(ctx context.Context) error {
 }
 
 func (a *Action) probeStream(ctx context.Context, c *connection) error {
+	js, err := jetstream.New(c.nc)
+	if a.config.Domain != "" {
+		js, err = jetstream.NewWithDomain(c.nc, a.config.Domain)
+	}
+	if err != nil {
+		return err
+	}
 	subject := pattern(a.config.Subject)
 	var names []string
-	err := c.ask(ctx, a.api("STREAM.NAMES"), func(ctx context.Context) error {
-		list := c.js.StreamNames(ctx, jetstream.WithStreamListSubject(subject))
+	err = c.ask(ctx, a.api("STREAM.NAMES"), func(ctx context.Context) error {
+		list := js.StreamNames(ctx, jetstream.WithStreamListSubject(subject))
 		for name := range list.Name() {
 			names = append(names, name)
 		}
@@ -45,7 +52,7 @@ func (a *Action) probeStream(ctx context.Context, c *connection) error {
 	switch stream := a.config.Stream; {
 	case errors.Is(err, errMayNotAsk) && stream != "":
 		return c.ask(ctx, a.api("STREAM.INFO."+stream), func(ctx context.Context) error {
-			_, err := c.js.Stream(ctx, stream)
+			_, err := js.Stream(ctx, stream)
 			return err
 		})
 	case err != nil:
