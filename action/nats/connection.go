@@ -18,7 +18,8 @@ import (
 
 const (
 	// connectTime is how long one server may take to connect to, its TLS and its
-	// answer to the credentials included; then the next one is tried.
+	// answer to the credentials included, or less if the time limit leaves less to each
+	// that is left; then the next one is tried.
 	connectTime = 5 * time.Second
 	// pingEvery is how often an idle server is asked whether it is there. After two
 	// pings without an answer the connection is given up.
@@ -48,8 +49,12 @@ type connection struct {
 func (a *Action) connect(ctx context.Context) (*connection, error) {
 	var causes []string
 	permanent := true
-	for _, server := range a.config.URL {
-		c, err := a.connectTo(ctx, server)
+	for i, server := range a.config.URL {
+		limit := connectTime
+		if deadline, ok := ctx.Deadline(); ok {
+			limit = min(limit, time.Until(deadline)/time.Duration(len(a.config.URL)-i))
+		}
+		c, err := a.connectTo(ctx, server, limit)
 		if err == nil {
 			return c, nil
 		}
@@ -66,8 +71,8 @@ func (a *Action) connect(ctx context.Context) (*connection, error) {
 	return nil, err
 }
 
-func (a *Action) connectTo(ctx context.Context, server string) (*connection, error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, connectTime, fmt.Errorf("no answer within %v", connectTime))
+func (a *Action) connectTo(ctx context.Context, server string, limit time.Duration) (*connection, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, limit, fmt.Errorf("no answer within %v", limit.Round(time.Millisecond)))
 	defer cancel()
 	c := &connection{
 		host: host(server), dialer: &dialer{ctx: ctx},
@@ -290,9 +295,10 @@ func (c *connection) note(err error) {
 type dialer struct {
 	ctx context.Context
 
-	mu   sync.Mutex
-	conn net.Conn
-	err  error
+	mu     sync.Mutex
+	conn   net.Conn
+	err    error
+	closed bool // before there was a connection, perhaps
 }
 
 // Dial implements nats.CustomDialer.
@@ -300,6 +306,9 @@ func (d *dialer) Dial(network, address string) (net.Conn, error) {
 	conn, err := new(net.Dialer).DialContext(d.ctx, network, address)
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	if d.closed && conn != nil {
+		conn.Close()
+	}
 	d.conn, d.err = conn, err
 	return conn, err
 }
@@ -307,6 +316,7 @@ func (d *dialer) Dial(network, address string) (net.Conn, error) {
 func (d *dialer) close() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	d.closed = true
 	if d.conn != nil {
 		d.conn.Close()
 	}
