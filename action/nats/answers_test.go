@@ -40,7 +40,7 @@ func TestAnswers(t *testing.T) {
 		{subject: "small", text: strings.Repeat("x", 200), permanent: true, words: `error 10054 (raise the stream's max_msg_size`},
 		{subject: "any", headers: map[string]string{"Long": strings.Repeat("x", 66000)}, permanent: true, words: `10097`},
 		{subject: "small", headers: map[string]string{"Nats-TTL": "soon"}, permanent: true, words: `JetStream answered`},
-		{subject: "one", text: strings.Repeat("x", 128<<10), permanent: true, words: "it is larger than the server's max_payload"},
+		{subject: "one", text: strings.Repeat("x", 128<<10), permanent: true, words: "its 131072 bytes, with the headers, are more than the server's max_payload of 131072 (raise that"},
 		{subject: "sealed", permanent: true, words: `10109`},
 		{subject: "one", stream: "SMALL", permanent: true, words: `error 10060 (set stream to the one`},
 		{subject: "nowhere", words: "no stream answered (make a stream that takes the subject"},
@@ -59,6 +59,35 @@ func TestAnswers(t *testing.T) {
 	// A subject that cannot be is one of the message's.
 	a := newAction(t, nats.Config{URL: []string{s.URL()}, Subject: "one{{ if .Unit }}.{{ end }}"})
 	checkError(t, deliver(t, a, message(3, "", "_SYSTEMD_UNIT", "x")), true, `the subject "one." has a dot`)
+}
+
+// TestTooLarge: what a file of the server's cannot hold.
+func TestTooLarge(t *testing.T) {
+	s := startServer(t, "max_payload: 64MB")
+	makeStream(t, s, logs)
+	a := newAction(t, nats.Config{URL: []string{s.URL()}, Subject: "logs.a"})
+	if err := deliver(t, a, message(1, strings.Repeat("x", 10<<20))); err != nil {
+		t.Error(err)
+	}
+	checkError(t, deliver(t, a, message(2, strings.Repeat("x", 34<<20))), true, `JetStream answered "message too large", error 10077 (send less`)
+}
+
+// TestStranger: the first answer comes from one who is no stream.
+func TestStranger(t *testing.T) {
+	s := startServer(t, "")
+	nc, err := client.Connect(s.URL())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer nc.Close()
+	if _, err = nc.Subscribe("logs.a", func(m *client.Msg) { m.Respond([]byte(`{"ok": true}`)) }); err == nil {
+		err = nc.Flush()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	a := newAction(t, nats.Config{URL: []string{s.URL()}, Subject: "logs.a"})
+	checkError(t, deliver(t, a, message(1, "one")), false, "something that is no stream answers there")
 }
 
 // TestSubscriber: one who is no stream gets the message, and acknowledges nothing.
@@ -82,7 +111,7 @@ func TestSubscriber(t *testing.T) {
 		cancel()
 	}()
 	a := newAction(t, nats.Config{URL: []string{s.URL()}, Subject: "logs.a"})
-	checkError(t, a.Deliver(ctx, []action.Message{message(1, "one")}), false, "only a stream acknowledges, not a subscriber")
+	checkError(t, a.Deliver(ctx, []action.Message{message(1, "one")}), false, "only a stream acknowledges, and not one with no_ack, nor a subscriber")
 	checkError(t, a.Probe(t.Context()), false, "no stream takes logs.a")
 }
 

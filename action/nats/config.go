@@ -27,8 +27,8 @@ type Config struct {
 	Stream string `yaml:"stream"`
 	// Domain is the JetStream domain to look for the stream in. Only Probe asks that.
 	Domain string `yaml:"domain"`
-	// Headers are templates of further headers of a message. Nats-Msg-Id and
-	// Nats-Expected-... cannot be set.
+	// Headers are templates of further headers of a message. Nats-Msg-Id,
+	// Nats-Expected-... and Nats-Batch-... cannot be set.
 	Headers map[string]string `yaml:"headers"`
 
 	// User and Password, or Token, or NKey or Creds say who the router is. None is for a
@@ -206,11 +206,14 @@ func isName(s string) bool {
 	})
 }
 
+// notInName are the characters beside spaces that the client takes in no header's name.
+const notInName = `"()/,:;<=>?@[\]{}`
+
 // parseHeader parses a template whose insertions cannot end the header.
 func parseHeader(name, text string) (*action.Template, error) {
 	e := &action.FieldError{Key: "headers." + name}
 	switch {
-	case name == "" || strings.ContainsFunc(name, func(r rune) bool { return r <= ' ' || r >= 0x7f || r == ':' }):
+	case name == "" || strings.ContainsFunc(name, func(r rune) bool { return r <= ' ' || r >= 0x7f || strings.ContainsRune(notInName, r) }):
 		e.Problem, e.Hint = "is not a header's name", "use letters, digits and -"
 		return nil, e
 	case strings.EqualFold(name, jetstream.MsgIDHeader):
@@ -218,6 +221,9 @@ func parseHeader(name, text string) (*action.Template, error) {
 		return nil, e
 	case strings.HasPrefix(strings.ToLower(name), "nats-expected-"):
 		e.Problem, e.Hint = "cannot be set", "the stream that is expected is the setting stream; the others would refuse messages after a restart"
+		return nil, e
+	case strings.HasPrefix(strings.ToLower(name), "nats-batch-"):
+		e.Problem, e.Hint = "cannot be set", "each delivery is a message by itself, which the stream has to acknowledge"
 		return nil, e
 	}
 	t, err := action.ParseTemplate(text, oneLine)

@@ -194,10 +194,16 @@ func (c *connection) publish(js jetstream.JetStream, msg *nats.Msg) (*publicatio
 		return p, nil
 	}
 	c.unwatch(p.subject, p.refused)
-	if c.nc.IsClosed() {
+	switch {
+	case errors.Is(err, nats.ErrMaxPayload):
+		err = action.Permanent(fmt.Errorf("its %d bytes, with the headers, are more than the server's max_payload of %d (raise that, or %s)",
+			len(msg.Data), c.nc.MaxPayload(), hintSmaller))
+	case c.nc.IsClosed():
 		err = c.lost()
+	default:
+		err = refusedMessage(err)
 	}
-	return nil, c.failed(p.subject, refusedMessage(err))
+	return nil, c.failed(p.subject, err)
 }
 
 // outcome waits for the answer to a message, or until there can be none.

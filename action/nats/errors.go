@@ -17,8 +17,10 @@ const (
 	hintPublish     = "let the user publish to it: permissions, publish, allow"
 	hintInbox       = "let the user subscribe to _INBOX.>, or set inbox_prefix to what it may subscribe to"
 	hintStream      = "make a stream that takes the subject: nats stream add; or check that JetStream is on"
-	hintSilence     = "if that lasts: only a stream acknowledges, not a subscriber; check --connect asks whether there is one"
+	hintSilence     = "if that lasts: only a stream acknowledges, and not one with no_ack, nor a subscriber; check --connect asks whether there is one"
 	hintFull        = "raise its limits, or let it discard old messages"
+	hintStranger    = "something that is no stream answers there, too: take a subject that only the stream has"
+	hintSmaller     = "send less by a text"
 )
 
 // refusedConnection says what an error in connecting means. What the server says of
@@ -65,6 +67,11 @@ var final = map[jetstream.ErrorCode]string{
 func refusedMessage(err error) error {
 	if api, ok := errors.AsType[*jetstream.APIError](err); ok {
 		hint, isFinal := final[api.ErrorCode]
+		// What a file of the server's cannot hold has no code of its own. Older servers
+		// write "message to large".
+		if api.ErrorCode == 10077 && strings.HasPrefix(api.Description, "message to") {
+			hint, isFinal = hintSmaller, true
+		}
 		if strings.Contains(api.Description, "maximum") && hint == "" {
 			hint = hintFull
 		}
@@ -80,12 +87,12 @@ func refusedMessage(err error) error {
 	switch {
 	case errors.Is(err, nats.ErrPermissionViolation):
 		return action.Permanent(fmt.Errorf("%w (%s)", clean(err), hintPublish))
-	case errors.Is(err, nats.ErrMaxPayload):
-		return action.Permanent(errors.New("it is larger than the server's max_payload, 1 MiB by default (raise that, or send less by a text)"))
 	case errors.Is(err, nats.ErrBadHeaderMsg), errors.Is(err, nats.ErrHeadersNotSupported), errors.Is(err, nats.ErrBadSubject):
 		return action.Permanent(clean(err))
 	case errors.Is(err, jetstream.ErrNoStreamResponse):
 		return fmt.Errorf("no stream answered (%s)", hintStream)
+	case errors.Is(err, jetstream.ErrInvalidJSAck):
+		return fmt.Errorf("%w (%s)", clean(err), hintStranger)
 	}
 	return clean(err)
 }

@@ -53,8 +53,9 @@ func TestRefusedSettings(t *testing.T) {
 		{nats.Config{URL: url, Subject: "logs", InboxPrefix: "_INBOX."}, []string{"inbox_prefix"}},
 		{nats.Config{URL: url, Subject: "logs", Timeout: -1}, []string{"timeout"}},
 		{nats.Config{URL: url, Subject: "logs", Headers: map[string]string{
-			"nats-msg-id": "x", "Nats-Expected-Last-Sequence": "1", "a b": "x", "": "x", "Bad": "{{", "Good": "{{ .Unit }}",
-		}}, []string{"headers.", "headers.Bad", "headers.Nats-Expected-Last-Sequence", "headers.a b", "headers.nats-msg-id"}},
+			"nats-msg-id": "x", "Nats-Expected-Last-Sequence": "1", "Nats-Batch-Id": "x", "a b": "x", "a(b": "x", `a\b`: "x", "": "x",
+			"Bad": "{{", "Good": "{{ .Unit }}", "All_of~these!are#$%&'*+.^`|good": "x",
+		}}, []string{"headers.", "headers.Bad", "headers.Nats-Batch-Id", "headers.Nats-Expected-Last-Sequence", "headers.a b", "headers.a(b", `headers.a\b`, "headers.nats-msg-id"}},
 		{nats.Config{URL: url, Subject: "logs", TLS: action.TLS{CA: "ca.pem"}}, []string{"tls.ca"}},
 		{nats.Config{URL: url, Subject: "logs", User: "router"}, []string{"password"}},
 		{nats.Config{URL: url, Subject: "logs", Password: "the-secret"}, []string{"user"}},
