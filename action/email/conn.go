@@ -189,15 +189,20 @@ func serverTLS(config *tls.Config, host string) *tls.Config {
 	return config
 }
 
-func (c *conn) noop(ctx context.Context) error {
-	defer c.bind(ctx)()
-	return c.failed(ctx, "NOOP", c.smtp.Noop())
-}
-
 // quit says goodbye, and closes the connection.
 func (c *conn) quit() {
 	c.raw.SetDeadline(time.Now().Add(quitTimeout))
 	c.raw.left = maxSaid
 	c.smtp.Quit()
+	c.raw.Close()
+}
+
+// leave is quit after a step that had this outcome: who did not answer that would not
+// say goodbye either.
+func (c *conn) leave(err error) {
+	if err == nil || asReply(err) != nil {
+		c.quit()
+		return
+	}
 	c.raw.Close()
 }

@@ -160,12 +160,13 @@ func (a *Action) Pin() (risk string, must bool) {
 	return "", false
 }
 
-// Probe implements action.Prober: it connects, as for a mail, and takes its leave.
+// Probe implements action.Prober: it connects and says who the sender is, as for a
+// mail, and takes its leave.
 func (a *Action) Probe(ctx context.Context) error {
 	c, err := a.connect(ctx)
 	if err == nil {
-		err = c.noop(ctx)
-		c.quit()
+		err = c.mail(ctx, envelope{from: a.from.Address, utf8: !isASCII(a.from.Address)})
+		c.leave(err)
 	}
 	return a.explain(err)
 }

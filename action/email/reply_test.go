@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/journald-router/journald-router/action"
@@ -339,4 +340,47 @@ func (e *ending) Read(b []byte) (int, error) {
 		e.end()
 	}
 	return n, err
+}
+
+// TestProbe: it finds what every mail would meet, and sends none.
+func TestProbe(t *testing.T) {
+	s := start(t, mechanisms)
+	c := settings(s, email.Config{})
+	c.User, c.Password = "", ""
+	nobody, err := email.New(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		a     *email.Action
+		order emailtest.Order
+		want  string
+	}{
+		{newAction(t, s, email.Config{}), nil, ""},
+		{nobody, nil, "MAIL FROM: 530 5.7.0 log in first (the server wants a user and a password, or TLS)"},
+		{newAction(t, s, email.Config{}), at(emailtest.From, emailtest.Reply(553, "5.7.1 not yours")), "MAIL FROM: 553 5.7.1 not yours (may this user send as from?)"},
+	} {
+		s.Obey(tt.order)
+		if err := tt.a.Probe(t.Context()); tt.want == "" && err != nil || tt.want != "" && (err == nil || !strings.HasSuffix(err.Error(), tt.want)) {
+			t.Errorf("%v\nwant %s", err, tt.want)
+		}
+	}
+	if n := len(s.Mails()); n != 0 {
+		t.Errorf("%d mails", n)
+	}
+	// One that does not answer is not waited for when the time is up.
+	ctx, cancel := context.WithCancel(t.Context())
+	var ended time.Time
+	stopped := s.Ended()
+	s.Obey(func(stage emailtest.Stage, _ string) error {
+		if stage == emailtest.From {
+			ended = time.Now()
+			cancel()
+			<-stopped
+		}
+		return nil
+	})
+	if err := newAction(t, s, email.Config{}).Probe(ctx); !errors.Is(err, context.Canceled) || time.Since(ended) >= time.Second {
+		t.Errorf("after %v: %v", time.Since(ended), err)
+	}
 }

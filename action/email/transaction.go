@@ -115,11 +115,7 @@ func (a *Action) begin(ctx context.Context, e envelope) (*conn, error) {
 	if err = c.mail(ctx, e); err == nil {
 		return c, nil
 	}
-	if asReply(err) != nil {
-		c.quit()
-	} else {
-		c.raw.Close()
-	}
+	c.leave(err)
 	return nil, err
 }
 
