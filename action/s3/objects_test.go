@@ -15,7 +15,7 @@ import (
 // TestRepeatsOverwrite: whatever fails, and wherever the router is killed, and however
 // the batches are cut then, in the end each entry is in one object, and once.
 func TestRepeatsOverwrite(t *testing.T) {
-	for range 60 {
+	for range 40 {
 		seed := rand.Uint64()
 		q := newQueue(t, seed, 30+rand.IntN(60))
 		q.drain(func(string) fate {
@@ -39,7 +39,7 @@ func TestRepeatsOverwrite(t *testing.T) {
 // been accepted long since cost no entry, though some may be in two objects.
 func TestLateUploads(t *testing.T) {
 	twice := 0
-	for range 60 {
+	for range 40 {
 		seed := rand.Uint64()
 		q := newQueue(t, seed, 30+rand.IntN(60))
 		q.drain(func(string) fate {
