@@ -112,8 +112,12 @@ func (w *worker) message(d *spool.Delivery) (action.Message, error) {
 	if !ok {
 		parser = w.Parse
 	}
-	if err := parser.Parse(&m.Data); err != nil {
-		return m, err
+	if parser != nil {
+		parsed := m.Data // else each message would be on the heap
+		err := parser.Parse(&parsed)
+		if m.Data = parsed; err != nil {
+			return m, err
+		}
 	}
 	t := w.RuleText[d.Rule]
 	if t == nil {

@@ -13,6 +13,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/journald-router/journald-router/action"
+	"github.com/journald-router/journald-router/journal"
 	"github.com/journald-router/journald-router/spool"
 )
 
@@ -319,6 +320,17 @@ func TestParse(t *testing.T) {
 		}
 		r.stop()
 	})
+}
+
+// TestMessageIsNotOnTheHeap, as there is one for each delivery: but for its text, where
+// nothing is parsed or rendered.
+func TestMessageIsNotOnTheHeap(t *testing.T) {
+	w := new(worker)
+	d := spool.Delivery{ID: "id", Rule: "r", Record: journal.NewRecord("c", time.Now(), 0, journal.Field{Name: "MESSAGE", Value: []byte("x")})}
+	var m action.Message
+	if n := testing.AllocsPerRun(100, func() { m, _ = w.message(&d) }); n > 1 || m.Data.Text != "x" {
+		t.Errorf("%v allocations for a message of %q", n, m.Data.Text)
+	}
 }
 
 // TestTemplateThatFailsIsADeadLetter which a mended template can deliver.
