@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"os/user"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -40,7 +41,8 @@ type Server struct {
 
 	bin        string
 	credential *syscall.Credential // nil: that of this process
-	cmd        *exec.Cmd
+	process    *os.Process         // nil: it does not run
+	ended      chan struct{}       // closed when it does not any more
 }
 
 // Start makes a server in a directory of its own below dir, which the user postgres
@@ -142,10 +144,9 @@ func (s *Server) Start() error {
 	defer log.Close()
 	cmd := s.command("postgres", "-D", s.path("data"))
 	cmd.Stdout, cmd.Stderr = log, log
-	if err := cmd.Start(); err != nil {
+	if err := s.keep(cmd); err != nil {
 		return err
 	}
-	s.cmd = cmd
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
 	for deadline := time.Now().Add(time.Minute); ; <-tick.C {
@@ -161,10 +162,33 @@ func (s *Server) Start() error {
 	}
 }
 
+// keep runs the server, which ends with this process in any case: a test that panics
+// stops nothing. The kernel takes the end of the thread that started it for that of the
+// process, and so the thread is kept. https://github.com/golang/go/issues/27505
+func (s *Server) keep(cmd *exec.Cmd) error {
+	cmd.SysProcAttr.Pdeathsig = syscall.SIGQUIT
+	started, ended := make(chan error), make(chan struct{})
+	go func() {
+		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
+		err := cmd.Start()
+		started <- err
+		if err == nil {
+			cmd.Wait() // its status after a crash is not 0
+			close(ended)
+		}
+	}()
+	if err := <-started; err != nil {
+		return err
+	}
+	s.process, s.ended = cmd.Process, ended
+	return nil
+}
+
 // Stop ends the server: in an orderly way, its clients thrown out; or at once, as if it
 // had crashed, so that it has to recover when it starts again.
 func (s *Server) Stop(crash bool) error {
-	if s.cmd == nil {
+	if s.process == nil {
 		return nil
 	}
 	// https://www.postgresql.org/docs/current/server-shutdown.html
@@ -172,11 +196,11 @@ func (s *Server) Stop(crash bool) error {
 	if crash {
 		signal = syscall.SIGQUIT
 	}
-	if err := s.cmd.Process.Signal(signal); err != nil {
+	if err := s.process.Signal(signal); err != nil {
 		return err
 	}
-	s.cmd.Wait() // its status after a crash is not 0
-	s.cmd = nil
+	<-s.ended
+	s.process = nil
 	return nil
 }
 
