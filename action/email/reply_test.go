@@ -1,6 +1,7 @@
 package email_test
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -382,5 +383,37 @@ func TestProbe(t *testing.T) {
 	})
 	if err := newAction(t, s, email.Config{}).Probe(ctx); !errors.Is(err, context.Canceled) || time.Since(ended) >= time.Second {
 		t.Errorf("after %v: %v", time.Since(ended), err)
+	}
+}
+
+// TestRefusedMidway: a server that refuses a mail before it has all of it, and hangs up,
+// has refused it for good.
+func TestRefusedMidway(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	go func() {
+		c, err := l.Accept()
+		if err != nil {
+			return
+		}
+		defer c.Close()
+		lines := bufio.NewReader(c)
+		for _, reply := range []string{"220 hello", "250 hello", "250 yes", "250 yes", "354 go on"} {
+			fmt.Fprintf(c, "%s\r\n", reply)
+			lines.ReadString('\n')
+		}
+		fmt.Fprint(c, "552 5.3.4 too large\r\n")
+	}()
+	a, err := email.New(email.Config{Host: "127.0.0.1", Port: l.Addr().(*net.TCPAddr).Port, Security: email.None, From: "a@b", To: "a@b"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer a.Close()
+	err = a.Deliver(t.Context(), []action.Message{entry(1, strings.Repeat("x", 8<<20))})
+	if !action.IsPermanent(err) || !strings.HasSuffix(err.Error(), "end of DATA: 552 5.3.4 too large") {
+		t.Error(err)
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/mail"
+	"net/textproto"
 	"time"
 
 	"github.com/journald-router/journald-router/action"
@@ -188,8 +189,11 @@ func (c *conn) data(ctx context.Context, data []byte) error {
 	}
 	// Not by do: once the server has said yes, it has the mail, also if ctx ends just then.
 	release := c.bind(ctx)
-	if _, err = w.Write(data); err == nil {
-		err = w.Close()
+	_, broken := w.Write(data)
+	err = w.Close()
+	// A server that hangs up in the middle may have said why.
+	if _, said := errors.AsType[*textproto.Error](err); broken != nil && !said {
+		err = broken
 	}
 	release()
 	return c.failed(ctx, "end of DATA", err)
