@@ -53,7 +53,16 @@ func (w *worker) try(batch []spool.Delivery, status spool.QueueStatus) call {
 	outcomes, wait := make([]spool.Outcome, len(batch)), time.Duration(0)
 	messages := make([]action.Message, 0, len(batch))
 	sent := make([]int, 0, len(batch)) // messages[i] is of batch[sent[i]]
+	untried, values := 0, 0
 	for i := range batch {
+		if p := w.parser(batch[i].Rule); p != nil && values <= maxValues {
+			values += p.Values(batch[i].Text())
+		}
+		if values > maxValues && len(messages) > 0 {
+			outcomes[i].Untried = true // its turn comes in the next call
+			untried++
+			continue
+		}
 		m, err := w.message(&batch[i])
 		if err != nil {
 			outcomes[i] = spool.Outcome{Fate: spool.Rejected, Untried: true, Cause: w.redact(err), Text: m.Text}
@@ -62,7 +71,6 @@ func (w *worker) try(batch []spool.Delivery, status spool.QueueStatus) call {
 		outcomes[i].Text = m.Text
 		messages, sent = append(messages, m), append(sent, i)
 	}
-	untried := 0
 	errs, refused := w.deliver(messages)
 	for i, err := range errs {
 		o := &outcomes[sent[i]]
@@ -92,6 +100,10 @@ func (w *worker) try(batch []spool.Delivery, status spool.QueueStatus) call {
 	return call{batch, outcomes, wait, refused}
 }
 
+// maxValues bounds what the parsed messages of one call take of memory, to some 200 MB
+// if somebody means harm. 10,000 lines of JSON that applications log have fewer.
+const maxValues = 1 << 20
+
 // maxAsked bounds the wait that a destination can ask for.
 const maxAsked = 24 * time.Hour
 
@@ -108,11 +120,7 @@ func (w *worker) expired(d spool.Delivery, status spool.QueueStatus) bool {
 func (w *worker) message(d *spool.Delivery) (action.Message, error) {
 	m := action.Message{ID: d.ID, Rule: d.Rule, Text: d.Text(), Record: d.Record}
 	m.Data = action.NewData(d.ID, d.Rule, m.Text, d.Captures, d.Record)
-	parser, ok := w.RuleParse[d.Rule]
-	if !ok {
-		parser = w.Parse
-	}
-	if parser != nil {
+	if parser := w.parser(d.Rule); parser != nil {
 		parsed := m.Data // else each message would be on the heap
 		err := parser.Parse(&parsed)
 		if m.Data = parsed; err != nil {
@@ -135,6 +143,14 @@ func (w *worker) message(d *spool.Delivery) (action.Message, error) {
 	}
 	m.Text, m.Custom = text, true
 	return m, nil
+}
+
+// parser is what takes the messages of a rule apart, or nil.
+func (w *worker) parser(rule string) *action.Parser {
+	if parser, ok := w.RuleParse[rule]; ok {
+		return parser
+	}
+	return w.Parse
 }
 
 // errNotTried is a delivery whose turn did not come, or whose try was broken off

@@ -322,6 +322,44 @@ func TestParse(t *testing.T) {
 	})
 }
 
+// TestParsedMessagesOfACall: not as many of them as take much memory when they are parsed,
+// and those behind them in their order.
+func TestParsedMessagesOfACall(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		large := "[" + strings.Repeat("0,", 1<<18-10) + "0]"
+		var lines []string
+		for range 10 {
+			lines = append(lines, "X: "+large, "X: [1]", "X: {")
+		}
+		d := &destination{batch: 100}
+		var most int
+		var texts []string
+		d.deliver = func(_ context.Context, batch []action.Message) error {
+			sum := 0
+			for _, m := range batch {
+				texts = append(texts, m.Text[:2])
+				sum += len(m.Data.JSON.(action.List))
+			}
+			most = max(most, sum)
+			return nil
+		}
+		r := newRig(t, newMemory(lines...), d)
+		r.routes.Actions[0].Parse = action.ParseJSON()
+		r.start()
+		synctest.Wait()
+		r.stop()
+		if want := slices.Repeat([]string{"[0", "[1"}, 10); !slices.Equal(texts, want) {
+			t.Errorf("delivered %q, want %q", texts, want)
+		}
+		if most > 5<<18 || most < 2<<18 {
+			t.Errorf("a call had %d values", most)
+		}
+		if n := r.router.Buried(); n != 10 {
+			t.Errorf("%d dead letters, want 10", n)
+		}
+	})
+}
+
 // TestMessageIsNotOnTheHeap, as there is one for each delivery: but for its text, where
 // nothing is parsed or rendered.
 func TestMessageIsNotOnTheHeap(t *testing.T) {
