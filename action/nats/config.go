@@ -1,11 +1,13 @@
 package nats
 
 import (
+	"cmp"
 	"crypto/tls"
 	"errors"
 	"maps"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -126,6 +128,11 @@ func checkURL(text string) (problem, hint string) {
 		return "has no host", example
 	case u.Path != "" && u.Path != "/", u.RawQuery != "", u.Fragment != "", strings.Contains(u.Host, ","):
 		return "has more in it than a host and a port", example + "; several are a list: [nats://a:4222, nats://b:4222]"
+	case strings.Contains(u.Hostname(), ":") && !strings.HasPrefix(u.Host, "["):
+		return "has more colons than one", "an IPv6 address is in brackets, as nats://[::1]:4222"
+	}
+	if port, err := strconv.ParseUint(cmp.Or(u.Port(), "4222"), 10, 16); err != nil || port == 0 {
+		return "has a port that cannot be", "a port is a number from 1 to 65535; 4222 may be left out"
 	}
 	return "", ""
 }

@@ -35,8 +35,11 @@ func token(value string) string {
 	if len(value) > mostOfValue {
 		value = strings.ToValidUTF8(value[:mostOfValue], "")
 	}
-	if value == "" {
+	switch {
+	case value == "":
 		return string(stand)
+	case value[0] == '$': // which begins the server's own subjects, as $JS.API.STREAM.PURGE
+		return string(stand) + value[1:]
 	}
 	return value
 }
