@@ -166,11 +166,13 @@ func (c *connection) publisher() (jetstream.JetStream, error) {
 	return jetstream.New(c.nc)
 }
 
-// free takes a publisher back, unless it waits for answers: where the server has refused
-// the subject none comes, and it would wait for ever.
+// free takes a publisher back, unless it would wait for ever: for answers, where the
+// server has refused the subject, or for the end of the connection, which it may have
+// missed.
 func (c *connection) free(js jetstream.JetStream) {
-	if js.PublishAsyncPending() > 0 {
-		js.CleanupPublisher()
+	if js.PublishAsyncPending() > 0 || c.nc.IsClosed() {
+		// Not at once: a goroutine of the publisher's that has not begun by then never ends.
+		time.AfterFunc(100*time.Millisecond, js.CleanupPublisher)
 		return
 	}
 	c.mu.Lock()
