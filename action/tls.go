@@ -61,6 +61,15 @@ func (t TLS) Config() (*tls.Config, error) {
 	return config, nil
 }
 
+// ConfigFor is Config for a URL of that scheme. For http, where it would do nothing, it is
+// a mistake to set any of it: somebody may take the connection for a secure one.
+func (t TLS) ConfigFor(scheme string) (*tls.Config, error) {
+	if scheme == "http" && t != (TLS{}) {
+		return nil, &FieldError{Key: "tls", Problem: "is set, but the address begins with http://", Hint: "write https://, or leave tls out"}
+	}
+	return t.Config()
+}
+
 func (t TLS) certificate() (*tls.Certificate, error) {
 	cert, certErr := pem("tls.cert", t.Cert)
 	key, keyErr := pem("tls.key", t.Key)

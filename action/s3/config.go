@@ -88,7 +88,11 @@ func (c Config) check() (s settings, err error) {
 	if c.Timeout < 0 {
 		refuse("timeout", "is negative", "write a time like 1m, or leave it out")
 	}
-	s.security, err = c.TLS.Config()
+	scheme := "https"
+	if !s.secure {
+		scheme = "http"
+	}
+	s.security, err = c.TLS.ConfigFor(scheme)
 	return s, errors.Join(append(errs, err)...)
 }
 

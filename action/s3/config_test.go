@@ -72,6 +72,7 @@ func TestConfig(t *testing.T) {
 		{"secret with a line break", s3.Config{Bucket: "shop-logs", AccessKey: "a", SecretKey: "b\n"}, []string{"secret_key"}},
 		{"relative file", s3.Config{Bucket: "shop-logs", CredentialsFile: "aws"}, []string{"credentials_file"}},
 		{"timeout", s3.Config{Bucket: "shop-logs", Timeout: -1}, []string{"timeout"}},
+		{"tls without it", s3.Config{Bucket: "shop-logs", Endpoint: "http://127.0.0.1:9000", TLS: action.TLS{ServerName: "x"}}, []string{"tls"}},
 		{"tls", s3.Config{Bucket: "shop-logs", TLS: action.TLS{CA: "relative"}}, []string{"tls.ca"}},
 	}
 	for _, tt := range tests {

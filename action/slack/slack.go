@@ -3,6 +3,7 @@
 package slack
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -60,7 +61,8 @@ var (
 // New makes the action; it connects to nothing. Its errors are
 // *action.FieldError, joined.
 func New(c Config) (*Action, error) {
-	security, err := c.TLS.Config()
+	scheme, _, _ := strings.Cut(cmp.Or(c.WebhookURL.Reveal(), c.APIURL, slack.APIURL), "://")
+	security, err := c.TLS.ConfigFor(strings.ToLower(scheme))
 	if err := errors.Join(c.check(), err); err != nil {
 		return nil, err
 	}

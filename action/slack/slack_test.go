@@ -295,6 +295,9 @@ func TestConfig(t *testing.T) {
 		{"token with a line break", slack.Config{Token: "xoxb-secretsecret\n", Channel: "#growth"}, []string{"token"}},
 		{"token of an app", slack.Config{Token: "xapp-secretsecret", Channel: "#growth"}, []string{"token"}},
 		{"token is a webhook", slack.Config{Token: hook, Channel: "#growth"}, []string{"token"}},
+		{"tls without it", slack.Config{Token: "xoxb-1", Channel: "C1", APIURL: "http://localhost/", TLS: action.TLS{ServerName: "x"}}, []string{"tls"}},
+		{"tls with Slack", slack.Config{Token: "xoxb-1", Channel: "C1", TLS: action.TLS{ServerName: "x"}}, nil},
+		{"webhook and tls without it", slack.Config{WebhookURL: "http://hooks.example/x", TLS: action.TLS{ServerName: "x"}}, []string{"tls"}},
 		{"everything at once", slack.Config{Token: "xapp-secretsecret", APIURL: "slack.com", Timeout: -1}, []string{"token", "channel", "api_url", "timeout"}},
 	}
 	for _, tt := range tests {

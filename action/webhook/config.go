@@ -58,7 +58,11 @@ func (c Config) check() (target *url.URL, header http.Header, security *tls.Conf
 	if c.Timeout < 0 {
 		refuse("timeout", "is negative", "write a time like 30s, or leave it out")
 	}
-	security, err = c.TLS.Config()
+	scheme := "https"
+	if parseErr == nil {
+		scheme = target.Scheme
+	}
+	security, err = c.TLS.ConfigFor(scheme)
 	return target, header, security, errors.Join(append(errs, err)...)
 }
 

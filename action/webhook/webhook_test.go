@@ -305,6 +305,7 @@ func TestConfig(t *testing.T) {
 		{"headers", webhook.Config{URL: "https://example.com", Headers: map[string]action.Secret{
 			"": "x", "a b": "x", "Ü": "x", "X": headerSecret + "\n", "idempotency-key": "x", "content-length": "1", "fine": "", "Y": "1", "y": "2",
 		}}, []string{"headers.", "headers.X", "headers.a b", "headers.content-length", "headers.idempotency-key", "headers.y", "headers.Ü"}},
+		{"tls without it", webhook.Config{URL: "HTTP://example.com", TLS: action.TLS{ServerName: "x"}}, []string{"tls"}},
 		{"everything at once", webhook.Config{Headers: map[string]action.Secret{"a b": "x"}, Timeout: -1}, []string{"url", "headers.a b", "timeout"}},
 	}
 	for _, tt := range tests {
