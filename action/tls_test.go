@@ -12,6 +12,7 @@ import (
 	"io"
 	"log"
 	"math/big"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -124,7 +125,7 @@ func TestTLSRefused(t *testing.T) {
 	}
 }
 
-// TestProbeHTTP: a connection is made and no request is sent, also through a proxy.
+// TestProbeHTTP: a connection is made and no request is sent.
 func TestProbeHTTP(t *testing.T) {
 	var requests []string
 	handler := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { requests = append(requests, r.Method+" "+r.URL.String()) })
@@ -162,6 +163,68 @@ func TestProbeHTTP(t *testing.T) {
 	if diff := cmp.Diff([]string(nil), requests); diff != "" {
 		t.Errorf("requests were sent: %s", diff)
 	}
+}
+
+// TestProbeHTTPThroughProxy: the proxy is asked for a tunnel, with what it wants to know,
+// and what is behind it shakes hands.
+func TestProbeHTTPThroughProxy(t *testing.T) {
+	secure := httptest.NewTLSServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { t.Error("a request was sent") }))
+	defer secure.Close()
+	ca := &tls.Config{RootCAs: x509.NewCertPool()}
+	ca.RootCAs.AddCert(secure.Certificate())
+	proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch {
+		case r.Method != http.MethodConnect:
+			t.Errorf("the proxy got %s %s", r.Method, r.URL)
+		case r.Header.Get("Proxy-Authorization") != "Basic dTpw": // u:p
+			w.WriteHeader(http.StatusProxyAuthRequired)
+		default:
+			tunnel(t, w, r.Host)
+		}
+	}))
+	defer proxy.Close()
+	for _, tt := range []struct {
+		login  *url.Userinfo
+		url    string
+		config *tls.Config
+		want   string
+	}{
+		{url.UserPassword("u", "p"), secure.URL, ca, ""},
+		{url.UserPassword("u", "p"), secure.URL, nil, "set ca in tls"},
+		{url.UserPassword("u", "p"), "http://nowhere.test/", nil, ""}, // of that only the proxy knows
+		{nil, secure.URL, ca, "Proxy Authentication Required"},
+	} {
+		client := action.NewHTTPClient(tt.config)
+		through := parse(t, proxy.URL)
+		through.User = tt.login
+		action.TransportOf(client).Proxy = http.ProxyURL(through)
+		err := action.ProbeHTTP(t.Context(), client, parse(t, tt.url))
+		if (err == nil) != (tt.want == "") || err != nil && !strings.Contains(err.Error(), tt.want) {
+			t.Errorf("%s with %v: %v, want %q", tt.url, tt.login, err, tt.want)
+		}
+	}
+}
+
+// tunnel is what a proxy makes of CONNECT. It ends with the connection.
+func tunnel(t *testing.T, w http.ResponseWriter, to string) {
+	far, err := net.Dial("tcp", to)
+	if err != nil {
+		t.Error(err)
+		return
+	}
+	defer far.Close()
+	near, _, err := w.(http.Hijacker).Hijack()
+	if err != nil {
+		t.Error(err)
+		return
+	}
+	defer near.Close()
+	io.WriteString(near, "HTTP/1.1 200 OK\r\n\r\n")
+	go func() {
+		defer near.Close()
+		io.Copy(near, far)
+	}()
+	io.Copy(far, near)
 }
 
 // TestProbeHTTPCertificates: with TLS 1.3 the client's handshake ends before the server
