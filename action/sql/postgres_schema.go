@@ -17,6 +17,7 @@ var postgresDialect = &dialect{
 	takes: func(t Type, c foundColumn) bool {
 		return c.base == anyText && (t == Text || t == JSON) || slices.Contains(postgresTakes[t], c.base)
 	},
+	takesID: func(c foundColumn) bool { return c.base == "uuid" || c.base == anyText && !c.short },
 }
 
 // anyText stands for the types of PostgreSQL's category of strings, and ownEnum for
@@ -27,9 +28,10 @@ const (
 )
 
 // postgresTakes has the types, beside strings, that a Type can be cast to without
-// loss, or else with an error. A timestamp without time zone is UTC's.
+// loss, or else with an error that isRowError knows: of ltree it is a syntax error, as
+// of a statement. A timestamp without time zone is UTC's.
 var postgresTakes = map[Type][]string{
-	Text:      {ownEnum, "uuid", "inet", "cidr", "macaddr", "macaddr8", "interval", "time", "timetz", "xml", "ltree"},
+	Text:      {ownEnum, "uuid", "inet", "cidr", "macaddr", "macaddr8", "interval", "time", "timetz", "xml"},
 	Integer:   {"int2", "int4", "int8", "numeric"},
 	Real:      {"float4", "float8", "numeric"},
 	Numeric:   {"numeric"},
@@ -75,28 +77,35 @@ func (d *postgresDatabase) look(ctx context.Context, conn *pgx.Conn) (f found, e
 	return f, err
 }
 
-// lookAtColumns resolves domains to what they are of. ON CONFLICT reads the id's column. Where a trigger sees rows before
-// they are inserted, it may fill columns that must not be NULL.
+// lookAtColumns resolves domains to what they are of, whose default and NOT NULL are
+// the column's, too. ON CONFLICT reads the id's column. Where a trigger sees rows before
+// they are inserted, it may fill columns that must not be NULL, but not of a domain that
+// must not. A name is cut to 63 bytes without a word.
 func lookAtColumns(ctx context.Context, conn *pgx.Conn, oid uint32, id string) ([]foundColumn, error) {
 	rows, err := conn.Query(ctx, `
 		SELECT a.attname, format_type(a.atttypid, a.atttypmod), format_type(a.atttypid, NULL),
-			CASE WHEN base.typcategory = 'S' THEN '`+anyText+`' WHEN base.typtype = 'e' THEN '`+ownEnum+`' ELSE base.typname END,
+			CASE WHEN base.typcategory = 'S' AND base.typname <> 'name' THEN '`+anyText+`' WHEN base.typtype = 'e' THEN '`+ownEnum+`' ELSE base.typname END,
 			a.attidentity = 'a' OR a.attgenerated <> '',
-			a.attnotnull AND NOT a.atthasdef AND a.attidentity = '' AND NOT EXISTS (
-				SELECT FROM pg_catalog.pg_trigger t WHERE t.tgrelid = a.attrelid AND t.tgtype & 7 = 7 AND NOT t.tgisinternal AND t.tgenabled IN ('O', 'A')),
+			NOT a.atthasdef AND base.typdefault IS NULL AND a.attidentity = '' AND (base.typnotnull OR a.attnotnull AND NOT EXISTS (
+				SELECT FROM pg_catalog.pg_trigger t WHERE t.tgrelid = a.attrelid AND t.tgtype & 7 = 7 AND NOT t.tgisinternal AND t.tgenabled IN ('O', 'A'))),
+			base.room BETWEEN 0 AND $3::int - 1,
 			NOT has_column_privilege(a.attrelid, a.attnum, 'INSERT') OR a.attname = $2 AND NOT has_column_privilege(a.attrelid, a.attnum, 'SELECT')
 		FROM pg_catalog.pg_attribute a, LATERAL (
 			WITH RECURSIVE resolved AS (
-				SELECT * FROM pg_catalog.pg_type WHERE oid = a.atttypid
+				SELECT oid, typname::text, typtype, typcategory, typbasetype, typnotnull, typdefault,
+					CASE WHEN typtype = 'd' THEN typtypmod ELSE a.atttypmod END AS typmod
+				FROM pg_catalog.pg_type WHERE oid = a.atttypid
 				UNION ALL
-				SELECT b.* FROM pg_catalog.pg_type b JOIN resolved r ON r.typtype = 'd' AND b.oid = r.typbasetype)
-			SELECT typname::text, typtype, typcategory FROM resolved WHERE typtype <> 'd') base
-		WHERE a.attrelid = $1 AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum`, oid, id)
+				SELECT b.oid, b.typname::text, b.typtype, b.typcategory, b.typbasetype, r.typnotnull OR b.typnotnull, r.typdefault,
+					CASE WHEN b.typtype = 'd' THEN b.typtypmod ELSE r.typmod END
+				FROM pg_catalog.pg_type b JOIN resolved r ON r.typtype = 'd' AND b.oid = r.typbasetype)
+			SELECT *, CASE WHEN typname IN ('varchar', 'bpchar') THEN typmod - 4 ELSE -1 END AS room FROM resolved WHERE typtype <> 'd') base
+		WHERE a.attrelid = $1 AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum`, oid, id, idLength)
 	if err != nil {
 		return nil, err
 	}
 	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (c foundColumn, err error) {
-		err = row.Scan(&c.name, &c.typ, &c.cast, &c.base, &c.computed, &c.required, &c.denied)
+		err = row.Scan(&c.name, &c.typ, &c.cast, &c.base, &c.computed, &c.required, &c.short, &c.denied)
 		// A text is assigned to a string as it is, so that one that is too long for
 		// it is an error, not cut as by a cast.
 		if c.base == anyText {

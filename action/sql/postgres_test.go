@@ -118,7 +118,8 @@ func TestPostgresErrors(t *testing.T) {
 	columns := sql.Columns{{Name: "total", Value: "1", Type: sql.Numeric}}
 	good := table("(id text PRIMARY KEY, total numeric)")
 	execute(t, s, "GRANT INSERT ON "+good+" TO "+user)
-	view := newName(t)
+	view, domain := newName(t), newName(t)
+	execute(t, s, fmt.Sprintf("CREATE DOMAIN %[1]s AS text NOT NULL; CREATE DOMAIN %[1]s_2 AS %[1]s; CREATE DOMAIN %[1]s_short AS varchar(8)", domain))
 	execute(t, s, "CREATE VIEW "+view+" AS SELECT * FROM "+good)
 	tests := []struct {
 		name, dsn, table string
@@ -145,6 +146,11 @@ func TestPostgresErrors(t *testing.T) {
 		{"id unique with another", s.SuperDSN(), table("(id text, total numeric, PRIMARY KEY (id, total))"), "column id is not unique"},
 		{"id unique in the end", s.SuperDSN(), table("(id text UNIQUE DEFERRABLE, total numeric)"), "column id is not unique"},
 		{"another column that must be set", s.SuperDSN(), table("(id text PRIMARY KEY, total numeric, other text NOT NULL, fine text NOT NULL DEFAULT 'x', n bigserial)"), "column other must not be NULL, and nothing is written to it (add it to columns, or give it a default)"},
+		{"id too short", s.SuperDSN(), table("(id varchar(31) PRIMARY KEY, total numeric)"), "column id is of type character varying(31), which takes no id of 32 hexadecimal digits"},
+		{"id no string", s.SuperDSN(), table("(id inet PRIMARY KEY, total numeric)"), "column id is of type inet, which takes no id of 32 hexadecimal digits"},
+		{"id that is cut", s.SuperDSN(), table("(id name PRIMARY KEY, total numeric)"), "column id is of type name, which takes no text"},
+		{"another column whose domain must be set", s.SuperDSN(), table("(id text PRIMARY KEY, total numeric, other " + domain + "_2)"), "column other must not be NULL, and nothing is written to it"},
+		{"id of a domain that is too short", s.SuperDSN(), table("(id " + domain + "_short PRIMARY KEY, total numeric)"), "column id is of type " + domain + "_short, which takes no id"},
 		{"waiting for a lock", s.SuperDSN("lock_timeout=10ms"), func() string { name := newName(t); lock(t, s, name); return name }(), "(SQLSTATE 55P03)"},
 	}
 	for _, tt := range tests {

@@ -93,7 +93,8 @@ func TestTypesInSQLite(t *testing.T) {
 func TestTypesOfTheUsers(t *testing.T) {
 	s, name := postgres(t), newName(t)
 	execute(t, s, fmt.Sprintf(`CREATE SCHEMA %[1]s; CREATE TYPE %[1]s.mood AS ENUM ('good', 'bad'); CREATE DOMAIN %[1]s.cents AS integer CHECK (value >= 0); CREATE DOMAIN %[1]s.price AS %[1]s.cents;
-		CREATE TABLE %[1]s."Orders" (id uuid PRIMARY KEY, n bigserial, short varchar(3), fixed char(2), mood %[1]s.mood, ip inet, small smallint, price %[1]s.price, total numeric(6,2), day date, at timestamp, raw json, note text, f real)`, name))
+		CREATE DOMAIN %[1]s.filled AS text NOT NULL DEFAULT 'x';
+		CREATE TABLE %[1]s."Orders" (id uuid PRIMARY KEY, n bigserial, short varchar(3), fixed char(2), mood %[1]s.mood, ip inet, small smallint, price %[1]s.price, total numeric(6,2), day date, at timestamp, raw json, note text, f real, d %[1]s.filled NOT NULL)`, name))
 	columns := sql.Columns{
 		{Name: "short", Field: "SHORT"}, {Name: "fixed", Value: "ab"}, {Name: "mood", Value: "{{ .Fields.MOOD }}"}, {Name: "ip", Value: "{{ .Fields.IP }}"},
 		{Name: "small", Field: "SMALL", Type: sql.Integer}, {Name: "price", Field: "PRICE", Type: sql.Integer}, {Name: "total", Field: "TOTAL", Type: sql.Numeric},

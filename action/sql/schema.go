@@ -12,7 +12,13 @@ type dialect struct {
 	types map[Type]string
 	// takes tells whether a column that is there can hold what the user wants in it.
 	takes func(t Type, c foundColumn) bool
+	// takesID tells whether one that takes a Text can hold the delivery's id: what
+	// cannot would make a dead letter of each.
+	takesID func(c foundColumn) bool
 }
+
+// idLength is that of a delivery's id, in characters.
+const idLength = 32
 
 // found is a table as it is in the database.
 type found struct {
@@ -27,6 +33,8 @@ type foundColumn struct {
 	base string // for takes
 	// computed: nobody can insert a value. required: a row without one is refused.
 	computed, required bool
+	// short: it holds less than an id.
+	short bool
 	// denied: the user may not insert into it.
 	denied bool
 	// cast is for PostgreSQL: what a text has to be cast to, or nothing.
@@ -74,6 +82,8 @@ func (d *dialect) check(t table, f found) error {
 			problem("", "column %s is computed by the database, which takes no value for it", want.name)
 		case !d.takes(want.typ, *c):
 			problem("", "column %s is of type %s, which takes no %s", want.name, c.typ, want.typ)
+		case i == 0 && !d.takesID(*c):
+			problem("", "column %s is of type %s, which takes no id of %d hexadecimal digits", want.name, c.typ, idLength)
 		case c.denied:
 			problem(fmt.Sprintf("GRANT INSERT, SELECT (%s) ON %s TO the user", quote(t.id), t.quoted()), "the user may not insert into column %s, or not look for ids", want.name)
 		case i == 0 && !f.unique:

@@ -16,8 +16,13 @@ var sqliteDialect = &dialect{
 		Text: "TEXT", Integer: "INTEGER", Real: "REAL", Numeric: "NUMERIC", Boolean: "BOOLEAN",
 		Timestamp: "TEXT", JSON: "TEXT", Bytes: "BLOB",
 	},
-	takes: func(t Type, c foundColumn) bool { return slices.Contains(sqliteTakes[t], c.base) },
+	takes:   func(t Type, c foundColumn) bool { return slices.Contains(sqliteTakes[t], c.base) },
+	takesID: func(foundColumn) bool { return true }, // lengths are not looked at
 }
+
+// strictBlob stands for BLOB in a STRICT table, where it takes nothing else.
+// https://www.sqlite.org/stricttables.html
+const strictBlob = "BLOB of a STRICT table"
 
 // sqliteTakes has the affinities that leave a value of a Type as it is.
 var sqliteTakes = map[Type][]string{
@@ -28,7 +33,7 @@ var sqliteTakes = map[Type][]string{
 	Boolean:   {"NUMERIC", "INTEGER", "BLOB"},
 	Timestamp: {"TEXT", "NUMERIC", "BLOB"},
 	JSON:      {"TEXT", "BLOB"},
-	Bytes:     {"BLOB"},
+	Bytes:     {"BLOB", strictBlob},
 }
 
 // affinity is what SQLite makes of the declared type of a column.
@@ -60,21 +65,27 @@ func (d *sqliteDatabase) look(ctx context.Context, conn *sql.Conn) (f found, err
 	if err != nil {
 		return found{}, err
 	}
-	// hidden is 2 or 3 for generated columns. A table of its own type, INTEGER PRIMARY
-	// KEY, fills itself.
+	// hidden is 2 or 3 for generated columns. INTEGER PRIMARY KEY fills itself where it is
+	// the rowid, which has no index.
 	rows, err := conn.QueryContext(ctx, `
-		SELECT name, type, hidden <> 0, "notnull" AND dflt_value IS NULL AND NOT (pk = 1 AND type = 'INTEGER' COLLATE NOCASE)
-		FROM pragma_table_xinfo(?)`, d.table.name)
+		SELECT c.name, c.type, c.hidden <> 0, t.strict,
+			c."notnull" AND c.dflt_value IS NULL AND NOT (c.pk = 1 AND c.type = 'INTEGER' COLLATE NOCASE
+				AND NOT t.wr AND NOT EXISTS (SELECT 1 FROM pragma_index_list(?1) i WHERE i.origin = 'pk'))
+		FROM pragma_table_xinfo(?1) c, pragma_table_list t WHERE t.schema = 'main' AND t.name = ?1 COLLATE NOCASE ORDER BY c.cid`, d.table.name)
 	if err != nil {
 		return found{}, err
 	}
 	defer rows.Close()
 	for rows.Next() {
 		var c foundColumn
-		if err := rows.Scan(&c.name, &c.typ, &c.computed, &c.required); err != nil {
+		var strict bool
+		if err := rows.Scan(&c.name, &c.typ, &c.computed, &strict, &c.required); err != nil {
 			return found{}, err
 		}
 		c.base = affinity(c.typ)
+		if strict && strings.EqualFold(c.typ, "BLOB") {
+			c.base = strictBlob
+		}
 		// Names are the same in any case of letters.
 		if strings.EqualFold(c.name, d.table.id) {
 			c.name = d.table.id
