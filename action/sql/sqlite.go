@@ -37,7 +37,7 @@ const busy = "5000"
 // several thousands and their ids are spread over the whole index, so that each
 // transaction would wait for two syncs more. 16 MB of cache hold that index for long.
 // https://www.sqlite.org/pragma.html#pragma_synchronous, https://www.sqlite.org/wal.html
-const durable = "_journal_mode=WAL&_synchronous=FULL&_pragma=wal_autocheckpoint(10000)&_pragma=cache_size(-16000)"
+const durable = "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA wal_autocheckpoint=10000; PRAGMA cache_size=-16000"
 
 // insert implements database, in one transaction.
 func (d *sqliteDatabase) insert(ctx context.Context, rows [][]any) error {
@@ -75,15 +75,26 @@ func (d *sqliteDatabase) transact(ctx context.Context, rows [][]any) (err error)
 			return err
 		}
 	}
-	_, err = d.conn.ExecContext(ctx, "COMMIT")
-	return err
+	if _, err = d.conn.ExecContext(ctx, "COMMIT"); err != nil {
+		return err
+	}
+	if !d.isThere() {
+		return errors.New("the file was deleted or replaced meanwhile")
+	}
+	return nil
+}
+
+// isThere tells whether the path still leads to the file that is open.
+func (d *sqliteDatabase) isThere() bool {
+	now, err := os.Stat(d.path)
+	return err == nil && os.SameFile(now, d.opened)
 }
 
 // ready opens the file, and checks the table, unless that has been done with the file
 // that now has the path: rows in one that was deleted would be lost.
 func (d *sqliteDatabase) ready(ctx context.Context) error {
 	if d.db != nil {
-		if now, err := os.Stat(d.path); err == nil && os.SameFile(now, d.opened) {
+		if d.isThere() {
 			return nil
 		}
 		d.close()
@@ -125,8 +136,9 @@ func (d *sqliteDatabase) makeFile() error {
 	return err
 }
 
-// open opens the file, which must be there.
-func (d *sqliteDatabase) open(ctx context.Context, settings string) error {
+// open opens the file, which must be there, and sets what pragmas are given. They read
+// the file, and so may have to wait: in the name they would not heed the context.
+func (d *sqliteDatabase) open(ctx context.Context, pragmas string) error {
 	info, err := os.Stat(d.path)
 	if err != nil {
 		return err
@@ -135,11 +147,14 @@ func (d *sqliteDatabase) open(ctx context.Context, settings string) error {
 		return errors.New("it is not a regular file")
 	}
 	name := (&url.URL{Path: d.path}).EscapedPath()
-	if d.db, err = sql.Open("sqlite", "file:"+name+"?mode=rw&_error_rc=1&_fk=1&_busy_timeout="+busy+"&"+settings); err != nil {
+	if d.db, err = sql.Open("sqlite", "file:"+name+"?mode=rw&_error_rc=1&_fk=1&_busy_timeout="+busy); err != nil {
 		return err
 	}
 	d.opened = info
-	d.conn, err = d.db.Conn(ctx)
+	if d.conn, err = d.db.Conn(ctx); err != nil {
+		return err
+	}
+	_, err = d.conn.ExecContext(ctx, pragmas)
 	return err
 }
 
@@ -183,7 +198,7 @@ func (d *sqliteDatabase) tryOut(ctx context.Context) error {
 	if err != nil {
 		return &fs.PathError{Op: "open", Path: d.path, Err: err}
 	}
-	if err := d.open(ctx, "_query_only=1"); err != nil {
+	if err := d.open(ctx, "PRAGMA query_only=1"); err != nil {
 		return err
 	}
 	f, err := d.look(ctx, d.conn)

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 
 	"modernc.org/sqlite"
@@ -22,6 +23,10 @@ func isSQLiteRowError(err error) bool {
 	switch e.Code() & 0xff { // the rest is detail
 	case sqlite3.SQLITE_CONSTRAINT, sqlite3.SQLITE_MISMATCH, sqlite3.SQLITE_TOOBIG:
 		return true
+	case sqlite3.SQLITE_ERROR:
+		// Of what code reads of a row, as a check or an index of the user's does, this
+		// has no code of its own.
+		return strings.Contains(e.Error(), "malformed JSON")
 	}
 	return false
 }

@@ -7,7 +7,9 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/sys/unix"
@@ -140,6 +142,9 @@ func TestSQLiteErrors(t *testing.T) {
 		{"id not unique", table("CREATE TABLE entries (id TEXT, total NUMERIC); CREATE UNIQUE INDEX partial ON entries (id) WHERE total > 1; CREATE UNIQUE INDEX both ON entries (id, total)"), true,
 			`column id is not unique, so that repeats could not be told (CREATE UNIQUE INDEX "entries_id" ON "entries" ("id"))`},
 		{"another column that must be set", table("CREATE TABLE entries (n INTEGER PRIMARY KEY NOT NULL, id TEXT UNIQUE, total, other NOT NULL, fine NOT NULL DEFAULT 1)"), true, "entries.db: column other must not be NULL, and nothing is written to it (add it to columns, or give it a default)"},
+		{"a key that does not fill itself", table("CREATE TABLE entries (n INTEGER PRIMARY KEY, id TEXT UNIQUE, total) WITHOUT ROWID"), true, "column n must not be NULL, and nothing is written to it"},
+		{"a part of a key", table("CREATE TABLE entries (n INTEGER NOT NULL, id TEXT UNIQUE, total, PRIMARY KEY (n, id))"), true, "column n must not be NULL, and nothing is written to it"},
+		{"strict", table("CREATE TABLE entries (id BLOB PRIMARY KEY, total BLOB) STRICT"), true, "column id is of type BLOB, which takes no text; column total is of type BLOB, which takes no numeric"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -214,6 +219,81 @@ func TestSQLiteFileIsReplaced(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+}
+
+// TestSQLiteOpenedWhileLocked: a program that shuts others out altogether, also from
+// reading, is waited for no longer than the context.
+func TestSQLiteOpenedWhileLocked(t *testing.T) {
+	for _, statements := range []string{
+		"BEGIN EXCLUSIVE",
+		"PRAGMA journal_mode=WAL; PRAGMA locking_mode=EXCLUSIVE; CREATE TABLE other (a)",
+	} {
+		path := filepath.Join(t.TempDir(), "entries.db")
+		db := sqliteFile(t, path)
+		db.SetMaxOpenConns(1)
+		sqliteExec(t, db, statements)
+		a := newAction(t, sql.Config{SQLite: path, Create: true})
+		for what, try := range map[string]func(ctx context.Context) error{
+			"Deliver": func(ctx context.Context) error { return a.Deliver(ctx, []action.Message{ordinary(1)}) },
+			"Probe":   a.Probe,
+		} {
+			ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+			start := time.Now()
+			err := try(ctx)
+			cancel()
+			if took := time.Since(start); err == nil || action.IsPermanent(err) || took > 2*time.Second {
+				t.Errorf("%s after %s took %v: %v", what, statements, took, err)
+			}
+		}
+	}
+}
+
+// interrupted is a context that does something when it is first asked for its error, as
+// before each row.
+type interrupted struct {
+	context.Context
+	once *sync.Once
+	do   func()
+}
+
+func (c interrupted) Err() error {
+	c.once.Do(c.do)
+	return c.Context.Err()
+}
+
+// TestSQLiteFileIsDeletedMeanwhile: the rows of a transaction in a file that goes before
+// the commit are in the new one.
+func TestSQLiteFileIsDeletedMeanwhile(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "entries.db")
+	a := newAction(t, sql.Config{SQLite: path, Create: true})
+	if err := a.Deliver(t.Context(), []action.Message{ordinary(0)}); err != nil {
+		t.Fatal(err)
+	}
+	ctx := interrupted{t.Context(), new(sync.Once), func() {
+		if err := os.Remove(path); err != nil {
+			t.Error(err)
+		}
+	}}
+	err := a.Deliver(ctx, []action.Message{ordinary(1)})
+	if err == nil || action.IsPermanent(err) || !strings.HasSuffix(err.Error(), "the file was deleted or replaced meanwhile") {
+		t.Error(err)
+	}
+	if err := a.Deliver(t.Context(), []action.Message{ordinary(1)}); err != nil {
+		t.Fatal(err)
+	}
+	if rows := sqliteTexts(t, sqliteFile(t, path), "SELECT id FROM entries"); len(rows) != 1 {
+		t.Errorf("%d rows in the new file, want 1", len(rows))
+	}
+}
+
+// TestSQLiteJSON: a text that is no JSON, which an index or a check of the user's reads
+// as such, is the row's fault.
+func TestSQLiteJSON(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "entries.db")
+	sqliteExec(t, sqliteFile(t, path), "CREATE TABLE entries (id TEXT PRIMARY KEY, raw TEXT); CREATE INDEX i ON entries (raw ->> 'a')")
+	a := newAction(t, sql.Config{SQLite: path, Columns: sql.Columns{{Name: "raw", Field: "RAW"}}})
+	err := a.Deliver(t.Context(), []action.Message{withFields(1, "RAW", `{"a": 1}`), withFields(2, "RAW", "{"), withFields(3)})
+	wantErrors(t, err, "", "malformed JSON", "")
 }
 
 // TestSQLiteLocked: a program that holds the lock for long is no more than waited for.
