@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -84,6 +85,8 @@ func (c Columns) compile() ([]column, map[string]*action.Template, error) {
 		switch {
 		case in.Value != "" && in.Field != "":
 			refuse(key, "has both a value and a field", "leave one of them out")
+		case in.Field != "" && !fieldName.MatchString(in.Field):
+			refuse(key, fmt.Sprintf("has the field %s, which is no field's name", strict.Quote(in.Field)), "write it as journalctl --output=verbose has it: MESSAGE, BODY")
 		case in.Field != "":
 			out.value = fieldValue(in.Field, typ)
 		case in.Value == "":
@@ -107,6 +110,10 @@ func (c Columns) compile() ([]column, map[string]*action.Template, error) {
 	}
 	return columns, templates, errors.Join(errs...)
 }
+
+// fieldName is what journald takes as a field's name, or has itself
+// (systemd.journal-fields(7)).
+var fieldName = regexp.MustCompile(`^_{0,2}[A-Z0-9][A-Z0-9_]{0,61}$`)
 
 // fieldValue takes a field's first value. Unlike a template it can tell one that the
 // entry does not have, which is NULL.

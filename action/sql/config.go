@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"strings"
+	"time"
 	"unicode"
 	"unicode/utf8"
 
@@ -38,6 +39,9 @@ func (c Config) check() (*pgx.ConnConfig, error) {
 		var err error
 		postgres, err = connConfig(c.Postgres, c.TLS)
 		errs = append(errs, err)
+		if err == nil {
+			shareTime(postgres, c.timeout())
+		}
 	default:
 		if problem := badPath(c.SQLite); problem != "" {
 			refuse("sqlite", problem, "write a path like /var/lib/journald-router/entries.db")
@@ -52,6 +56,8 @@ func (c Config) check() (*pgx.ConnConfig, error) {
 	}
 	return postgres, errors.Join(errs...)
 }
+
+func (c Config) timeout() time.Duration { return cmp.Or(c.Timeout, action.DefaultTimeout) }
 
 func badPath(path string) string {
 	switch {

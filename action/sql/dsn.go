@@ -5,7 +5,9 @@ import (
 	"errors"
 	"io/fs"
 	"net/url"
+	"regexp"
 	"strings"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -18,6 +20,9 @@ func connConfig(dsn action.Secret, section *action.TLS) (*pgx.ConnConfig, error)
 	config, err := pgx.ParseConfig(dsn.Reveal())
 	if err != nil {
 		return nil, dsnError(err)
+	}
+	if seemsBroken(dsn, config) {
+		return nil, dsnError(nil)
 	}
 	if config.RuntimeParams["application_name"] == "" {
 		config.RuntimeParams["application_name"] = "journald-router" // seen in pg_stat_activity
@@ -33,6 +38,42 @@ func connConfig(dsn action.Secret, section *action.TLS) (*pgx.ConnConfig, error)
 		checked = &tls.Config{MinVersion: tls.VersionTLS12}
 	}
 	return config, encrypt(config, checked)
+}
+
+// parameterName is what a setting of the server's is called.
+var parameterName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_.$]*$`)
+
+// seemsBroken finds what can be parsed, but so that a part of a password which is not
+// written as it should be is taken for something that errors name: a / in it ends a
+// URL's host, and what comes after is the database's name.
+func seemsBroken(dsn action.Secret, config *pgx.ConnConfig) bool {
+	for name := range config.RuntimeParams {
+		if !parameterName.MatchString(name) {
+			return true
+		}
+	}
+	_, url, isURL := strings.Cut(dsn.Reveal(), "://")
+	_, path, _ := strings.Cut(url, "/")
+	path, _, _ = strings.Cut(path, "?")
+	return isURL && strings.Contains(path, "@")
+}
+
+// shareTime bounds the time that each of several hosts, or addresses of one, may take, so
+// that one which does not answer at all leaves some for the next.
+func shareTime(config *pgx.ConnConfig, all time.Duration) {
+	hosts := 1
+	for i, way := range config.Fallbacks {
+		before := pgconn.FallbackConfig{Host: config.Host, Port: config.Port}
+		if i > 0 {
+			before = *config.Fallbacks[i-1]
+		}
+		if way.Host != before.Host || way.Port != before.Port {
+			hosts++
+		}
+	}
+	if share := all / time.Duration(hosts+1); config.ConnectTimeout == 0 || share < config.ConnectTimeout {
+		config.ConnectTimeout = share
+	}
 }
 
 // encrypt has each host connected to by TLS, and by nothing else: an sslmode of prefer
@@ -61,7 +102,7 @@ func encrypt(config *pgx.ConnConfig, checked *tls.Config) error {
 // password ends cannot be known then.
 func dsnError(err error) error {
 	e := &action.FieldError{Key: "postgres", Problem: "is no URL nor key=value pairs that PostgreSQL knows",
-		Hint: "write postgres://user:password@host:5432/database?sslmode=verify-full, special characters in the password as in URLs (%40 for @); or host=... user=... password='...' dbname=..."}
+		Hint: "write postgres://user:password@host:5432/database?sslmode=verify-full, special characters in the password as in URLs (%40 for @, %2F for /); or host=... user=... password='...' dbname=..."}
 	// Its own errors name no value; a file's path, as of sslrootcert, is no secret.
 	if path, ok := errors.AsType[*fs.PathError](err); ok {
 		e.Problem, e.Hint = "names a file that cannot be read: "+path.Error(), "sslrootcert, sslcert and sslkey are files that the router's user can read; or use the section tls"

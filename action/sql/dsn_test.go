@@ -103,6 +103,24 @@ func TestSeveralHosts(t *testing.T) {
 	}
 }
 
+// TestSilentHost: one of several takes connections and never says a word, as one does
+// that is switched off; the next is used within the time limit.
+func TestSilentHost(t *testing.T) {
+	s := postgres(t)
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	dsn := strings.Replace(s.SuperDSN(), "@", "@"+l.Addr().String()+",", 1)
+	a := newAction(t, sql.Config{Postgres: action.Secret(dsn), Table: newName(t), Create: true, Timeout: 3 * time.Second})
+	ctx, cancel := context.WithTimeout(t.Context(), a.TimeLimit())
+	defer cancel()
+	if err := a.Deliver(ctx, []action.Message{ordinary(0)}); err != nil {
+		t.Error(err)
+	}
+}
+
 // TestDSNIsNeverShown: where it cannot be parsed, nobody knows where the password ends.
 func TestDSNIsNeverShown(t *testing.T) {
 	const secret = "s3cr3t"
@@ -117,6 +135,10 @@ func TestDSNIsNeverShown(t *testing.T) {
 		"host=h password=" + secret + " port=none",
 		"host=h password=" + secret + " connect_timeout=x",
 		"host=h " + secret,
+		"postgres://u:12/" + secret + "@h:1/x",
+		"postgres://u:p@" + secret + "/y@h/x",
+		"postgres://u:p@h/x?" + secret + "@x=1",
+		"jdbc:postgresql://h/x?password=" + secret,
 		"mysql://u:" + secret + "@h/x",
 		secret,
 	} {

@@ -1,6 +1,7 @@
 package sql
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net"
@@ -194,6 +195,7 @@ func (d *postgresDatabase) describe(doing string, err error) error {
 	if !strings.HasPrefix(place, "/") {
 		place = net.JoinHostPort(d.config.Host, strconv.Itoa(int(d.config.Port)))
 	}
-	err = fmt.Errorf("%s table %s of database %s at %s: %w", doing, d.table, d.config.Database, place, explain(err))
+	database := cmp.Or(d.config.Database, d.config.User) // the server's default
+	err = fmt.Errorf("%s table %s of database %s at %s: %w", doing, d.table, database, place, explain(err))
 	return action.Redact(err, d.secrets...)
 }

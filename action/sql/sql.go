@@ -84,7 +84,7 @@ func New(c Config) (*Action, error) {
 	if err := errors.Join(err, columnsErr); err != nil {
 		return nil, err
 	}
-	a := &Action{columns: columns, templates: templates, timeout: c.Timeout}
+	a := &Action{columns: columns, templates: templates, timeout: c.timeout()}
 	if table := c.table(columns); postgres != nil {
 		a.db = &postgresDatabase{table: table, create: c.Create, config: postgres, secrets: dsnSecrets(c.Postgres, postgres)}
 	} else {
@@ -98,12 +98,7 @@ func New(c Config) (*Action, error) {
 func (*Action) Batch() (usual, most int) { return 5000, 10_000 }
 
 // TimeLimit implements action.TimeLimiter.
-func (a *Action) TimeLimit() time.Duration {
-	if a.timeout == 0 {
-		return action.DefaultTimeout
-	}
-	return a.timeout
-}
+func (a *Action) TimeLimit() time.Duration { return a.timeout }
 
 // Templates implements action.Templater.
 func (a *Action) Templates() map[string]*action.Template { return a.templates }
