@@ -2,16 +2,12 @@ package action_test
 
 import (
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
 	"io"
 	"log"
-	"math/big"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -20,18 +16,18 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/journald-router/journald-router/action"
 	"github.com/journald-router/journald-router/action/actiontest"
+	"github.com/journald-router/journald-router/internal/authority"
 )
 
 // TestMutualTLS: a server that asks for a certificate, and one of its own authority,
 // with files and with text; and what was renewed is shown at the next connection.
 func TestMutualTLS(t *testing.T) {
 	dir := t.TempDir()
-	cert, key := keyPair(t, "router 1")
+	cert, key, _ := keyPair(t, "router 1")
 	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("X-Client", r.TLS.PeerCertificates[0].Subject.CommonName)
 	}))
@@ -49,7 +45,7 @@ func TestMutualTLS(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cert, key = keyPair(t, "router 2")
+	cert, key, _ = keyPair(t, "router 2")
 	write(t, dir, "cert", cert)
 	write(t, dir, "key", key)
 	client := action.NewHTTPClient(config)
@@ -93,8 +89,8 @@ func get(t *testing.T, client *http.Client, url string) (*http.Response, error) 
 
 func TestTLSRefused(t *testing.T) {
 	dir := t.TempDir()
-	cert, key := keyPair(t, "a")
-	_, other := keyPair(t, "b")
+	cert, key, _ := keyPair(t, "a")
+	_, other, _ := keyPair(t, "b")
 	tests := []struct {
 		name   string
 		config action.TLS
@@ -230,10 +226,10 @@ func tunnel(t *testing.T, w http.ResponseWriter, to string) {
 // TestProbeHTTPCertificates: with TLS 1.3 the client's handshake ends before the server
 // has looked at its certificate.
 func TestProbeHTTPCertificates(t *testing.T) {
-	cert, key := keyPair(t, "router")
-	otherCert, otherKey := keyPair(t, "other")
+	cert, key, issuer := keyPair(t, "router")
+	otherCert, otherKey, _ := keyPair(t, "other")
 	accepted := x509.NewCertPool()
-	accepted.AppendCertsFromPEM([]byte(cert))
+	accepted.AppendCertsFromPEM([]byte(issuer))
 	for _, http2 := range []bool{false, true} {
 		for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
 			server := httptest.NewUnstartedServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { t.Error("a request was sent") }))
@@ -264,24 +260,18 @@ func TestProbeHTTPCertificates(t *testing.T) {
 	}
 }
 
-// keyPair makes a certificate that signs itself, and its key, in PEM.
-func keyPair(t *testing.T, name string) (cert, key string) {
+// keyPair makes a certificate of an authority of its own, and its key, in PEM.
+func keyPair(t *testing.T, name string) (cert, key, ca string) {
 	t.Helper()
-	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	issuer, err := authority.New()
 	if err != nil {
 		t.Fatal(err)
 	}
-	template := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: name}, NotAfter: time.Now().Add(time.Hour), ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}, IsCA: true, BasicConstraintsValid: true}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, private.Public(), private)
+	c, err := issuer.Sign(x509.Certificate{Subject: pkix.Name{CommonName: name}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	secret, err := x509.MarshalPKCS8PrivateKey(private)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})),
-		string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: secret}))
+	return c.PEM, c.Key, issuer.PEM
 }
 
 func write(t *testing.T, dir, name, text string) (path string) {

@@ -1,7 +1,11 @@
 package nats_test
 
 import (
+	"crypto/x509"
+	"crypto/x509/pkix"
 	"fmt"
+	"net"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -9,7 +13,7 @@ import (
 
 	"github.com/journald-router/journald-router/action"
 	"github.com/journald-router/journald-router/action/nats"
-	"github.com/journald-router/journald-router/action/nats/natstest"
+	"github.com/journald-router/journald-router/internal/authority"
 	"github.com/nats-io/jwt/v2"
 	client "github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -261,12 +265,14 @@ func TestDenied(t *testing.T) {
 // TestTLS: a server that wants a certificate, of an authority of its own.
 func TestTLS(t *testing.T) {
 	dir := t.TempDir()
-	if err := natstest.MakeCertificates(dir); err != nil {
+	issuer, err := authority.New()
+	if err != nil {
 		t.Fatal(err)
 	}
-	ca, cert, key := filepath.Join(dir, "ca.pem"), filepath.Join(dir, "client.pem"), filepath.Join(dir, "client-key.pem")
-	s := startServer(t, fmt.Sprintf(`tls {ca_file: %q, cert_file: %q, key_file: %q, verify: true}`,
-		ca, filepath.Join(dir, "server.pem"), filepath.Join(dir, "server-key.pem")))
+	ca := write(t, dir, "ca.pem", issuer.PEM)
+	cert, key := writeSigned(t, dir, "client", issuer, x509.Certificate{Subject: pkix.Name{CommonName: "client"}})
+	serverCert, serverKey := writeSigned(t, dir, "server", issuer, x509.Certificate{DNSNames: []string{"localhost"}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}})
+	s := startServer(t, fmt.Sprintf(`tls {ca_file: %q, cert_file: %q, key_file: %q, verify: true}`, ca, serverCert, serverKey))
 	makeStream(t, s, logs, client.RootCAs(ca), client.ClientCert(cert, key))
 	port := s.Address[strings.LastIndex(s.Address, ":"):]
 	c := nats.Config{URL: []string{"tls://localhost" + port}, Subject: "logs.a", TLS: action.TLS{CA: ca, Cert: cert, Key: key}}
@@ -287,4 +293,23 @@ func TestTLS(t *testing.T) {
 	plain := startServer(t, "")
 	c.URL, c.TLS = []string{plain.URL()}, action.TLS{CA: ca}
 	expect(t, newAction(t, c), false, "leave out tls")
+}
+
+// writeSigned writes a certificate and its key into dir.
+func writeSigned(t *testing.T, dir, name string, by *authority.Authority, template x509.Certificate) (cert, key string) {
+	t.Helper()
+	c, err := by.Sign(template)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return write(t, dir, name+".pem", c.PEM), write(t, dir, name+"-key.pem", c.Key)
+}
+
+func write(t *testing.T, dir, name, text string) (path string) {
+	t.Helper()
+	path = filepath.Join(dir, name)
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
 }

@@ -102,7 +102,7 @@ func unavailable(w http.ResponseWriter, _ *http.Request) {
 	http.Error(w, "out of service", http.StatusServiceUnavailable)
 }
 
-func (m *moved) start(t *testing.T, ca *authority) {
+func (m *moved) start(t *testing.T, ca *trusted) {
 	t.Helper()
 	certificate := ca.certificate(m.name+".test", time.Now().Add(time.Hour))
 	serve := func(address string, handler http.HandlerFunc) *httptest.Server {

@@ -46,7 +46,7 @@ type hostile struct {
 	hook   hook
 	fake   *slacktest.Slack
 	server *httptest.Server
-	ca     *authority
+	ca     *trusted
 	healed atomic.Bool
 	over   <-chan struct{} // closed when the test is
 }
@@ -80,7 +80,7 @@ func hostiles() []*hostile {
 		{name: "another-protocol", behave: raw("SSH-2.0-OpenSSH_9.2\r\n"), outcome: temporary, says: `malformed HTTP response "SSH-2.0-OpenSSH_9.2"`},
 		{name: "redirects-for-ever", behave: redirects, outcome: permanent, says: `answered 307 Temporary Redirect \(redirects are not followed: put the final address into the configuration\)`},
 
-		{name: "self-signed", certificate: selfSigned, outcome: temporary, says: "certificate signed by unknown authority"},
+		{name: "unknown-authority", certificate: ofUnknownAuthority, outcome: temporary, says: "certificate signed by unknown authority"},
 		{name: "expired", certificate: expired, outcome: temporary, says: "certificate has expired or is not yet valid"},
 		{name: "wrong-name", certificate: wrongName, outcome: temporary, says: "certificate is valid for another.test, not localhost"},
 		{name: "no-handshake", certificate: noHandshake, outcome: temporary, timeout: "500ms", says: "no answer within the time limit"},
@@ -227,7 +227,7 @@ func (h *hostile) settled(now *router.Snapshot, lines int) bool {
 // quiet is for servers whose handshakes are meant to fail.
 var quiet = log.New(io.Discard, "", 0)
 
-func (h *hostile) start(t *testing.T, ca *authority) {
+func (h *hostile) start(t *testing.T, ca *trusted) {
 	t.Helper()
 	h.ca, h.over = ca, t.Context().Done()
 	h.fake = slacktest.New()

@@ -36,30 +36,17 @@ rules:
 `, slacktest.Token, slack.APIURL()))
 	p.startReady()
 
-	// A share of the stream is logged for each kill, so that they fall everywhere.
-	share := make(chan struct{}, kills+1)
-	logged := make(chan error, 1)
-	go func() {
-		for n := range lines {
-			if n%(lines/(kills+1)) == 0 {
-				<-share
-			}
-			message := fmt.Sprintf("noise %d", n)
-			if n%every == 0 {
-				message = fmt.Sprintf("SLACK: %d", n/every)
-			}
-			if err := j.Journald.Print(message); err != nil {
-				logged <- err
-				return
-			}
+	s := newStream(j, lines, kills, func(n int) string {
+		if n%every == 0 {
+			return fmt.Sprintf("SLACK: %d", n/every)
 		}
-		logged <- nil
-	}()
+		return fmt.Sprintf("noise %d", n)
+	})
 
 	ctx, cancel := context.WithTimeout(t.Context(), 2*patience)
 	defer cancel()
 	for kill := range kills {
-		share <- struct{}{}
+		s.next()
 		// The moment is a number of messages more, which may be none, or a time
 		// after the start, which may be too short to get to work.
 		if random.IntN(4) > 0 {
@@ -73,10 +60,7 @@ rules:
 		p.kill()
 		p.start()
 	}
-	for range 2 {
-		share <- struct{}{}
-	}
-	if err := <-logged; err != nil {
+	if err := s.end(); err != nil {
 		t.Fatal(err)
 	}
 

@@ -111,8 +111,8 @@ func hijack(w http.ResponseWriter, r *http.Request) net.Conn {
 	return conn
 }
 
-func selfSigned(h *hostile) (*tls.Certificate, error) {
-	alone := &authority{t: h.ca.t}
+func ofUnknownAuthority(h *hostile) (*tls.Certificate, error) {
+	alone := newAuthority(h.ca.t)
 	c := alone.certificate("localhost", time.Now().Add(time.Hour))
 	return &c, nil
 }

@@ -46,21 +46,7 @@ rules:
 	p.run("check", "--connect")
 	p.startReady()
 
-	// A share of the stream is logged for each kill, so that they fall everywhere.
-	share := make(chan struct{}, kills+1)
-	logged := make(chan error, 1)
-	go func() {
-		for n := range lines {
-			if n%(lines/(kills+1)) == 0 {
-				<-share
-			}
-			if err := j.Journald.Print(fmt.Sprint("SHOP: order ", n)); err != nil {
-				logged <- err
-				return
-			}
-		}
-		logged <- nil
-	}()
+	s := newStream(j, lines, kills, func(n int) string { return fmt.Sprint("SHOP: order ", n) })
 	count := func() int {
 		n, err := server.Count(t.Context(), "LOGS", asRouter)
 		if err != nil {
@@ -69,7 +55,7 @@ rules:
 		return n
 	}
 	for kill := range kills {
-		share <- struct{}{}
+		s.next()
 		due := kill*lines/(kills+1) + lines/(kills+1)/4
 		p.waitFor("a part of the lines", func() bool { return count() >= due })
 		if kill != 0 {
@@ -88,8 +74,7 @@ rules:
 			p.start()
 		}
 	}
-	share <- struct{}{}
-	if err := <-logged; err != nil {
+	if err := s.end(); err != nil {
 		t.Fatal(err)
 	}
 	p.waitFor("all lines", func() bool { return count() >= lines })

@@ -36,21 +36,7 @@ rules:
 	p.env = []string{"S3_SECRET=" + s3test.SecretKey}
 	p.startReady()
 
-	// A share of the stream is logged for each kill, so that they fall everywhere.
-	share := make(chan struct{}, kills+1)
-	logged := make(chan error, 1)
-	go func() {
-		for n := range lines {
-			if n%(lines/(kills+1)) == 0 {
-				<-share
-			}
-			if err := j.Journald.Print(fmt.Sprint("SHOP: ", n)); err != nil {
-				logged <- err
-				return
-			}
-		}
-		logged <- nil
-	}()
+	s := newStream(j, lines, kills, func(n int) string { return fmt.Sprint("SHOP: ", n) })
 	count := func() (n int) {
 		objects, err := server.Objects(t.Context(), bucket)
 		if err != nil {
@@ -62,7 +48,7 @@ rules:
 		return n
 	}
 	for kill := range kills {
-		share <- struct{}{}
+		s.next()
 		due := kill*lines/(kills+1) + lines/(kills+1)/4
 		p.waitFor("a part of the lines", func() bool { return count() >= due })
 		routerToo, serverToo := kill%3 != 0, kill%3 != 1
@@ -86,10 +72,7 @@ rules:
 			p.start()
 		}
 	}
-	for range 2 {
-		share <- struct{}{}
-	}
-	if err := <-logged; err != nil {
+	if err := s.end(); err != nil {
 		t.Fatal(err)
 	}
 	p.waitFor("all lines", func() bool { return count() >= lines })

@@ -5,14 +5,17 @@ package emailtest
 
 import (
 	"crypto/tls"
+	"crypto/x509"
 	"fmt"
 	"io"
 	"log"
 	"net"
+	"os"
 	"path/filepath"
 	"sync"
 
 	"github.com/emersion/go-smtp"
+	"github.com/journald-router/journald-router/internal/authority"
 )
 
 // User and Password are those that the server knows.
@@ -58,11 +61,23 @@ type Server struct {
 // Start starts a server. It writes its certificate into dir.
 func Start(dir string, o Options) (*Server, error) {
 	s := &Server{CA: filepath.Join(dir, "mail-ca.pem"), options: o, plain: "127.0.0.1:0", tls: "127.0.0.1:0"}
-	var err error
-	if s.certificate, err = newCertificate(s.CA); err != nil {
-		return nil, fmt.Errorf("make the mail server's certificate: %w", err)
+	if err := s.makeCertificate(); err != nil {
+		return nil, fmt.Errorf("start the mail server: %w", err)
 	}
 	return s, s.Restart()
+}
+
+func (s *Server) makeCertificate() error {
+	ca, err := authority.New()
+	if err != nil {
+		return err
+	}
+	c, err := ca.Sign(x509.Certificate{DNSNames: []string{"localhost", "mail.example.com"}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}})
+	if err != nil {
+		return err
+	}
+	s.certificate = c.TLS
+	return os.WriteFile(s.CA, []byte(ca.PEM), 0o644)
 }
 
 // Restart starts the server again after Stop.

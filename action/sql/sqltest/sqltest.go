@@ -4,6 +4,8 @@ package sqltest
 
 import (
 	"context"
+	"crypto/x509"
+	"crypto/x509/pkix"
 	"errors"
 	"fmt"
 	"net"
@@ -20,6 +22,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/journald-router/journald-router/internal/authority"
 )
 
 // User and Password are those of the superuser, by scram-sha-256, which the server
@@ -88,6 +91,20 @@ func Start(dir string, settings ...string) (s *Server, err error) {
 		return nil, err
 	}
 	return s, s.Start()
+}
+
+// makeCertificates writes an authority, and of it the certificates of the server and of
+// a client.
+func (s *Server) makeCertificates() error {
+	ca, err := authority.New()
+	if err != nil {
+		return err
+	}
+	server, serverErr := ca.Sign(x509.Certificate{DNSNames: []string{"localhost"}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}})
+	client, clientErr := ca.Sign(x509.Certificate{Subject: pkix.Name{CommonName: User}})
+	return errors.Join(serverErr, clientErr, s.write("ca.crt", ca.PEM),
+		s.write("server.crt", server.PEM), s.write("server.key", server.Key),
+		s.write("client.crt", client.PEM), s.write("client.key", client.Key))
 }
 
 // becomePostgres has what follows run by the user postgres, if this is run by root.
