@@ -33,6 +33,7 @@ func newSigned(t *testing.T) *signed {
 	s := new(signed)
 	s.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		io.Copy(io.Discard, r.Body)
+		w.Header().Set("ETag", `"1"`)
 		_, key, _ := strings.Cut(r.Header.Get("Authorization"), "Credential=")
 		key, _, _ = strings.Cut(key, "/")
 		if token := r.Header.Get("X-Amz-Security-Token"); token != "" {

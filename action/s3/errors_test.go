@@ -20,6 +20,7 @@ func fake(t *testing.T, answer http.HandlerFunc) string {
 	t.Helper()
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		io.Copy(io.Discard, r.Body)
+		w.Header().Set("ETag", `"1"`)
 		answer(w, r)
 	}))
 	t.Cleanup(s.Close)
@@ -55,6 +56,10 @@ func TestErrors(t *testing.T) {
 		{"the clock", xml(403, "RequestTimeTooSkewed"), temporary, -1, "clock is wrong"},
 		{"quota", xml(400, "XMinioAdminBucketQuotaExceeded"), temporary, -1, "XMinioAdminBucketQuotaExceeded"},
 		{"another 200", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(204) }, temporary, -1, "answered 204 No Content"},
+		{"a web page, 200", func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Del("ETag")
+			io.WriteString(w, "<html>the console</html>")
+		}, temporary, -1, "200 OK without an ETag, which S3 always has (check endpoint)"},
 		{"moved for a while", xml(307, "TemporaryRedirect"), temporary, -1, "answered 307"},
 		{"no XML, 502", func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "bad gateway", http.StatusBadGateway) }, temporary, -1, "answered 502 Bad Gateway: 502 Bad Gateway: bad gateway"},
 		{"closed", func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, temporary, -1, ": EOF"},

@@ -3,6 +3,7 @@ package s3
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"strconv"
@@ -31,7 +32,7 @@ func (a *Action) put(ctx context.Context, o *object, login credentials.Value) er
 	ctx = context.WithValue(ctx, answerKey{}, last)
 	result := make(chan error, 1)
 	go func() {
-		_, err := a.client.PutObject(ctx, a.bucket, o.key, bytes.NewReader(content), int64(len(content)), minio.PutObjectOptions{
+		info, err := a.client.PutObject(ctx, a.bucket, o.key, bytes.NewReader(content), int64(len(content)), minio.PutObjectOptions{
 			ContentType:          contentType,
 			ContentEncoding:      a.compress.encoding(),
 			StorageClass:         a.storageClass,
@@ -41,6 +42,9 @@ func (a *Action) put(ctx context.Context, o *object, login credentials.Value) er
 			SendContentMd5:       true, // the service compares it with what has arrived; it is signed
 			DisableContentSha256: true, // else some services keep "aws-chunked" in Content-Encoding
 		})
+		if err == nil && info.ETag == "" {
+			err = errNoETag
+		}
 		result <- err
 	}()
 	select {
@@ -58,6 +62,10 @@ func (a *Action) put(ctx context.Context, o *object, login credentials.Value) er
 	err = a.explain(ctx, err, last, login, len(o.places))
 	return fmt.Errorf("put %s into bucket %s at %s: %w", action.OneLine(o.key, 200), a.bucket, a.host, a.redact(err, login))
 }
+
+// errNoETag is a 200 of something else: a console's port, a proxy's page. The object is nowhere.
+// https://docs.aws.amazon.com/AmazonS3/latest/API/API_PutObject.html#API_PutObject_ResponseElements
+var errNoETag = errors.New("answered 200 OK without an ETag, which S3 always has (check endpoint)")
 
 // abortTime is how long the end of an upload may take that was broken off.
 const abortTime = 300 * time.Millisecond
