@@ -124,11 +124,12 @@ func sizeOf(m *action.Message) int {
 	return len(m.Record.Packed()) + 128
 }
 
-// typeOf is the object's Content-Type.
-func (a *Action) typeOf(o *object) (string, error) {
+// typeOf is the Content-Type of an object that begins with the message. An error is
+// permanent.
+func (a *Action) typeOf(m *action.Message) (string, error) {
 	if a.contentType != nil {
-		d := o.first.Data
-		d.ID, d.Rule = o.first.ID, o.first.Rule
+		d := m.Data
+		d.ID, d.Rule = m.ID, m.Rule
 		t, err := a.contentType.Render(d)
 		switch {
 		case err != nil:
@@ -141,7 +142,7 @@ func (a *Action) typeOf(o *object) (string, error) {
 	switch {
 	case a.field != "":
 		return octets, nil
-	case o.first.Custom:
+	case m.Custom:
 		return "text/plain; charset=utf-8", nil
 	}
 	return "application/x-ndjson", nil

@@ -56,6 +56,8 @@ var hints = map[string]string{
 	"SignatureDoesNotMatch":     hintKey,
 	"InvalidToken":              hintKey,
 	"ExpiredToken":              "the session_token has run out: get new credentials",
+	"ExpiredTokenException":     "the session_token has run out: get new credentials",
+	"NoSuchKey":                 "check endpoint: is it the S3 API's?", // what the client makes of any 404 that is not S3's
 	"NoSuchBucket":              "check bucket, region and endpoint; the router makes no bucket",
 	"RequestTimeTooSkewed":      "this machine's clock is wrong, or the service's: timedatectl",
 	"EntityTooLarge":            "the service, or a proxy before it, takes no object of this size",
@@ -96,20 +98,17 @@ func (a *Action) explain(ctx context.Context, err error, last *answer, login cre
 		return errors.New(words(said))
 	}
 	err = classify(said, header)
-	tooLarge := said.Code == "EntityTooLarge" || said.StatusCode == http.StatusRequestEntityTooLarge
+	hint, tooLarge := hints[said.Code], said.Code == "EntityTooLarge" || said.StatusCode == http.StatusRequestEntityTooLarge
 	switch {
-	case tooLarge && entries > 1:
-		err = errors.New(words(said) + " (it is tried with fewer entries)")
 	case a.credentials.renewed(ctx, said, login):
 		err = errors.New(words(said) + " (it is tried with new credentials)")
-	default:
-		hint := hints[said.Code]
-		if hint == "" && tooLarge {
-			hint = hints["EntityTooLarge"]
-		}
-		if hint != "" {
-			err = fmt.Errorf("%w (%s)", err, hint)
-		}
+	// What has a hint is no entry's fault, anything else may be one's.
+	case entries > 1 && (tooLarge || hint == "" && action.IsPermanent(err)):
+		err = errors.New(words(said) + " (it is tried with fewer entries)")
+	case hint == "" && tooLarge:
+		err = fmt.Errorf("%w (%s)", err, hints["EntityTooLarge"])
+	case hint != "":
+		err = fmt.Errorf("%w (%s)", err, hint)
 	}
 	return err
 }

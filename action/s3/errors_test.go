@@ -116,6 +116,26 @@ func TestTooLarge(t *testing.T) {
 	}
 }
 
+// TestRefusedContent: what is refused for its content, as by a filter before the service, is
+// tried with fewer entries, so that one costs no other. What no entry is to blame
+// for is refused at once.
+func TestRefusedContent(t *testing.T) {
+	for code, fewer := range map[string]bool{"InvalidRequest": true, "406 Not Acceptable": true, "InvalidStorageClass": false, "AccessDenied": false, "NoSuchBucket": false} {
+		endpoint := fake(t, func(w http.ResponseWriter, _ *http.Request) { answer(w, 400, code, "refused") })
+		a := newAction(t, settings(endpoint, "the-bucket"))
+		batch := []action.Message{{ID: "1", Text: "x"}, {ID: "2", Text: "y"}}
+		each, ok := errors.AsType[*action.BatchError](a.Deliver(t.Context(), batch))
+		for i := range batch {
+			if !ok || each.Errs[i] == nil || action.IsPermanent(each.Errs[i]) == fewer {
+				t.Errorf("%s, entry %d of two: %v", code, i, each)
+			}
+		}
+		if err := a.Deliver(t.Context(), batch[:1]); !action.IsPermanent(err) {
+			t.Errorf("%s, one: %v", code, err)
+		}
+	}
+}
+
 // TestNobodyListens: the address is named, and the queue keeps what is in it.
 func TestNobodyListens(t *testing.T) {
 	gone := httptest.NewServer(nil)

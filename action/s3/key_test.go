@@ -84,3 +84,19 @@ func TestBadKeyCostsNoOther(t *testing.T) {
 		t.Errorf("in the bucket: %v", got)
 	}
 }
+
+// TestBadContentTypeCostsNoOther: nor does one whose content_type fails, though the
+// object would have been its.
+func TestBadContentTypeCostsNoOther(t *testing.T) {
+	bucket := newMemory(t)
+	c := settings(bucket.URL, "the-bucket")
+	c.ContentType = "text/{{ slice .Unit 0 3 }}"
+	err := newAction(t, c).Deliver(t.Context(), []action.Message{message("1", "_SYSTEMD_UNIT=a"), message("2", "_SYSTEMD_UNIT=csv.service"), message("3", "_SYSTEMD_UNIT=a")})
+	each, ok := err.(*action.BatchError)
+	if !ok || !action.IsPermanent(each.Errs[0]) || !strings.Contains(each.Errs[0].Error(), "content_type: ") || each.Errs[1] != nil || each.Errs[2] != nil {
+		t.Errorf("%v", err)
+	}
+	if diff := cmp.Diff(map[string][]string{"2026/11/27/2.ndjson.zst": {"2", "3"}}, bucket.contents()); diff != "" {
+		t.Errorf("objects (-want +got):\n%s", diff)
+	}
+}

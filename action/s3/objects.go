@@ -35,16 +35,17 @@ import (
 
 // object is what becomes one.
 type object struct {
-	group  string
-	key    string
-	first  *action.Message
-	places []int // in the batch
-	batch  []action.Message
-	err    error
+	group       string
+	key         string
+	contentType string
+	first       *action.Message
+	places      []int // in the batch
+	batch       []action.Message
+	err         error
 }
 
 // objects sorts a batch into objects, in the order of their first entries. A message
-// that cannot have a key has its error in errs.
+// that cannot have a key, or begin an object, has its error in errs.
 func (a *Action) objects(batch []action.Message, errs []error) (objects []*object) {
 	open := make(map[string]*object)
 	for i := range batch {
@@ -60,6 +61,9 @@ func (a *Action) objects(batch []action.Message, errs []error) (objects []*objec
 		}
 		o := &object{group: group, first: m, places: []int{i}, batch: batch}
 		if o.key, errs[i] = a.key.of(m); errs[i] != nil {
+			continue
+		}
+		if o.contentType, errs[i] = a.typeOf(m); errs[i] != nil {
 			continue
 		}
 		objects = append(objects, o)

@@ -20,10 +20,6 @@ const partSize = 16 << 20
 
 // put writes one object.
 func (a *Action) put(ctx context.Context, o *object, login credentials.Value) error {
-	contentType, err := a.typeOf(o)
-	if err != nil {
-		return err
-	}
 	content, err := a.content(o)
 	if err != nil {
 		return err
@@ -33,7 +29,7 @@ func (a *Action) put(ctx context.Context, o *object, login credentials.Value) er
 	result := make(chan error, 1)
 	go func() {
 		info, err := a.client.PutObject(ctx, a.bucket, o.key, bytes.NewReader(content), int64(len(content)), minio.PutObjectOptions{
-			ContentType:          contentType,
+			ContentType:          o.contentType,
 			ContentEncoding:      a.compress.encoding(),
 			StorageClass:         a.storageClass,
 			ServerSideEncryption: a.encryption,
