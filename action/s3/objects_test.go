@@ -82,14 +82,69 @@ func TestForbidden(t *testing.T) {
 			return accepted
 		})
 		counts := q.counts()
-		for _, id := range q.letters {
-			counts[id]++
+		for _, m := range q.letters {
+			counts[m.ID]++
 		}
 		for id, n := range counts {
 			if n == 0 {
 				t.Fatalf("seed %d: entry %s is neither in the bucket nor among the dead letters", seed, id)
 			}
 		}
+	}
+}
+
+// TestDisturbedQueue: nor is anything lost where the queue loses its head meanwhile, given up
+// or dropped, where a message cannot be rendered for a time, and where dead letters come back at
+// the queue's end, with the ids that may be in the bucket as the names of other objects.
+func TestDisturbedQueue(t *testing.T) {
+	again, dropped := 0, 0
+	for range 40 {
+		seed := rand.Uint64()
+		q := newQueue(t, seed, 30+rand.IntN(60))
+		gone := make(map[string]bool)
+		q.disturb = func() {
+			switch head := q.waiting[0]; q.random.IntN(12) {
+			case 0:
+				gone[head.ID] = true
+				q.waiting = q.waiting[1:]
+				dropped++
+			case 1:
+				q.letters, q.waiting = append(q.letters, head), q.waiting[1:]
+			case 2, 3:
+				again += len(q.letters)
+				q.waiting, q.letters = append(slices.Clone(q.waiting), q.letters...), nil
+			case 4:
+				q.broken = make(map[string]bool)
+				for _, m := range q.waiting {
+					q.broken[m.ID] = q.random.IntN(4) == 0
+				}
+			case 5:
+				q.broken = nil
+			}
+		}
+		q.drain(func(string) fate {
+			switch q.fates.IntN(10) {
+			case 0, 1:
+				return refused
+			case 2, 3, 4:
+				return lost
+			case 5:
+				return forbidden
+			}
+			return accepted
+		})
+		counts := q.counts()
+		for _, m := range q.letters {
+			counts[m.ID]++
+		}
+		for id, n := range counts {
+			if n == 0 && !gone[id] {
+				t.Fatalf("seed %d: entry %s is lost", seed, id)
+			}
+		}
+	}
+	if again == 0 || dropped == 0 {
+		t.Errorf("%d letters came again, and %d heads were dropped: the test does not test what it says", again, dropped)
 	}
 }
 
@@ -103,8 +158,10 @@ type queue struct {
 	bucket  *memory
 	all     []string
 	waiting []action.Message
-	letters []string
+	letters []action.Message
 	failing bool
+	broken  map[string]bool // what cannot be rendered
+	disturb func()          // does something to the queue between two calls; nil: nothing
 }
 
 func newQueue(t *testing.T, seed uint64, n int) *queue {
@@ -135,37 +192,56 @@ func (q *queue) drain(decide func(key string) fate) {
 		if q.failing && q.random.IntN(2) == 0 {
 			n = 1
 		}
-		batch := q.waiting[:min(n, len(q.waiting))]
-		batch = batch[:a.Fit(batch)]
-		err := a.Deliver(q.t.Context(), batch)
+		errs := make([]error, min(n, len(q.waiting)))
+		var batch []action.Message
+		var places []int
+		for i, m := range q.waiting[:len(errs)] {
+			if q.broken[m.ID] {
+				errs[i] = action.Permanent(errors.New("cannot be rendered"))
+				continue
+			}
+			batch, places = append(batch, m), append(places, i)
+		}
+		if len(batch) > 0 {
+			n := a.Fit(batch)
+			err := a.Deliver(q.t.Context(), batch[:n])
+			each, ok := errors.AsType[*action.BatchError](err)
+			for i, place := range places {
+				switch {
+				case i >= n:
+					errs[place] = errNotTried
+				case ok:
+					errs[place] = each.Errs[i]
+				default:
+					errs[place] = err
+				}
+			}
+		}
 		if q.random.IntN(6) == 0 { // killed before it is noted
 			a.Close()
 			a = q.start()
 			continue
 		}
-		q.note(len(batch), err)
+		q.note(errs)
+		if q.disturb != nil && len(q.waiting) > 0 {
+			q.disturb()
+		}
 	}
 	a.Close()
 }
 
-func (q *queue) note(n int, err error) {
-	errs := make([]error, n)
-	if each, ok := errors.AsType[*action.BatchError](err); ok {
-		errs = each.Errs
-	} else if err != nil {
-		for i := range errs {
-			errs[i] = err
-		}
-	}
+var errNotTried = errors.New("not tried")
+
+func (q *queue) note(errs []error) {
 	q.failing = false
 	var left []action.Message
 	for i, m := range q.waiting {
 		switch {
-		case i < n && errs[i] == nil:
-		case i < n && action.IsPermanent(errs[i]):
-			q.letters = append(q.letters, m.ID)
+		case i < len(errs) && errs[i] == nil:
+		case i < len(errs) && action.IsPermanent(errs[i]):
+			q.letters = append(q.letters, m)
 		default:
-			q.failing = q.failing || i < n
+			q.failing = q.failing || i < len(errs) && errs[i] != errNotTried
 			left = append(left, m)
 		}
 	}

@@ -118,8 +118,9 @@ func New(c Config) (*Action, error) {
 		secrets:     c.secrets(),
 		credentials: newLookup(c, s.region),
 		http:        action.NewHTTPClient(s.security),
-		caution:     newCaution(mostEntries),
 	}
+	_, most := a.Batch()
+	a.caution = newCaution(most)
 	a.client, err = minio.New(s.host, &minio.Options{
 		Creds:        credentials.New(a.credentials),
 		Secure:       s.secure,
