@@ -11,6 +11,7 @@ import (
 	"net/url"
 	"os"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -150,7 +151,7 @@ func (l *lookup) ask(ctx context.Context) (credentials.Value, error) {
 		if e, ok := errors.AsType[*fs.PathError](err); ok && errors.Is(e, fs.ErrNotExist) {
 			err = fmt.Errorf("%s is not there", e.Path)
 		}
-		errs = append(errs, fmt.Errorf("%s: %w", s.name, err))
+		errs = append(errs, fmt.Errorf("%s: %w", s.name, hideLine(err)))
 	}
 	if v, ok := l.stillValid(); ok {
 		return v, nil
@@ -160,6 +161,19 @@ func (l *lookup) ask(ctx context.Context) (credentials.Value, error) {
 		all = fmt.Errorf("%w; %w", all, err)
 	}
 	return credentials.Value{}, fmt.Errorf("%w (set access_key and secret_key, or see the page on s3)", all)
+}
+
+// parseErrors are how the errors of the file's parser (gopkg.in/ini.v1) begin that show the
+// line at fault, which may have a key.
+var parseErrors = []string{"key-value delimiter not found", "empty key name", "missing closing key quote", "unclosed section"}
+
+func hideLine(err error) error {
+	for _, problem := range parseErrors {
+		if strings.HasPrefix(err.Error(), problem) {
+			return errors.New(problem + " in one of its lines, which have to be [profile] or name = value")
+		}
+	}
+	return err
 }
 
 // keep keeps what was found for a minute, as files may change, or for most of the time for

@@ -155,6 +155,31 @@ func environment(t *testing.T) {
 	t.Setenv("AWS_SESSION_TOKEN", "env-token")
 }
 
+// TestBrokenFile: what cannot be read in the file is named, and not shown.
+func TestBrokenFile(t *testing.T) {
+	for line, want := range map[string]string{
+		"aws_secret_access_key file-secret":         "key-value delimiter not found",
+		"[file-secret":                              "unclosed section",
+		"= file-secret":                             "empty key name",
+		`aws_secret_access_key = """file-secret`:    "missing closing key quote",
+		`"""aws_secret_access_key file-secret`:      "missing closing key quote",
+		"`aws_secret_access_key` file-secret":       "key-value delimiter not found",
+		"aws_secret_access_key = file-secret %(x)s": "partial",
+		"credential_process = cat file-secret":      "exit status 1",
+		"credential_process = echo file-secret":     "invalid character",
+	} {
+		t.Run(line, func(t *testing.T) {
+			c := s3.Config{Endpoint: "http://127.0.0.1:1", Bucket: "the-bucket", CredentialsFile: writeFile(t, "[default]\n"+line+"\n")}
+			a := newAction(t, c)
+			for _, err := range []error{a.Deliver(t.Context(), entry), a.Probe(t.Context())} {
+				if err == nil || action.IsPermanent(err) || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "file-secret") || strings.Contains(err.Error(), "\n") {
+					t.Errorf("%v; want %q", err, want)
+				}
+			}
+		})
+	}
+}
+
 var entry = []action.Message{{ID: "0123", Rule: "r", Text: "x"}}
 
 // TestWhereCredentialsAre: the first place in the order that has some.
