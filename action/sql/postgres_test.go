@@ -1,11 +1,15 @@
 package sql_test
 
 import (
+	"bytes"
 	"context"
 	"fmt"
+	"io"
+	"net"
 	"net/url"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -241,6 +245,67 @@ func TestPostgresComesBack(t *testing.T) {
 	}
 	if n := len(texts(t, s, "SELECT id FROM entries")); n != 3 {
 		t.Errorf("%d rows, want 3", n)
+	}
+}
+
+// TestReplyIsLost: the rows are there, but nobody says so; a repeat leaves them as they
+// are, once each and in order.
+func TestReplyIsLost(t *testing.T) {
+	s, table := postgres(t), newName(t)
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var lose atomic.Bool
+	var proxying sync.WaitGroup
+	t.Cleanup(proxying.Wait)
+	t.Cleanup(func() { l.Close() })
+	proxying.Go(func() {
+		for {
+			client, err := l.Accept()
+			if err != nil {
+				return
+			}
+			server, err := net.Dial("tcp", net.JoinHostPort("127.0.0.1", fmt.Sprint(s.Port)))
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			proxying.Go(func() { io.Copy(server, client); server.Close() })
+			proxying.Go(func() {
+				defer client.Close()
+				for b := make([]byte, 1<<16); ; {
+					n, err := server.Read(b)
+					if err != nil || lose.Load() && bytes.Contains(b[:n], []byte("INSERT 0 ")) {
+						return
+					}
+					client.Write(b[:n])
+				}
+			})
+		}
+	})
+	dsn := strings.Replace(s.SuperDSN("sslmode=disable"), fmt.Sprint("127.0.0.1:", s.Port), l.Addr().String(), 1)
+	a, err := sql.New(sql.Config{Postgres: action.Secret(dsn), Table: table, Create: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer a.Close()
+	batch := []action.Message{ordinary(0), ordinary(1), ordinary(2)}
+	lose.Store(true)
+	if err := a.Deliver(t.Context(), batch); err == nil || action.IsPermanent(err) {
+		t.Errorf("without a reply: %v", err)
+	}
+	lose.Store(false)
+	ids := func() []string { return texts(t, s, "SELECT id FROM "+table+" ORDER BY ctid") }
+	before := ids()
+	if len(before) != len(batch) {
+		t.Errorf("%d rows before the repeat, want %d", len(before), len(batch))
+	}
+	if err := a.Deliver(t.Context(), batch); err != nil {
+		t.Error(err)
+	}
+	if diff := cmp.Diff(before, ids()); diff != "" {
+		t.Errorf("the repeat has changed the rows (-before +after):\n%s", diff)
 	}
 }
 

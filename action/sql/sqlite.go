@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"os"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 	_ "modernc.org/sqlite" // the driver "sqlite", in Go: no second library in C
@@ -128,12 +129,42 @@ func (d *sqliteDatabase) ready(ctx context.Context) error {
 func (d *sqliteDatabase) makeFile() error {
 	_, err := os.Stat(d.path)
 	if errors.Is(err, fs.ErrNotExist) && d.create {
+		if err := d.mayMakeFile(); err != nil {
+			return err
+		}
 		err = unix.Mknod(d.path, unix.S_IFREG|0o640, 0)
 		if errors.Is(err, unix.EEXIST) {
 			err = nil
 		}
 	}
 	return err
+}
+
+// mayMakeFile refuses to make a file beside the WAL of another, which SQLite would
+// delete, with rows in it that nothing else has: that of a file which was moved away
+// after a crash, or that empty could not.
+func (d *sqliteDatabase) mayMakeFile() error {
+	if info, err := os.Stat(d.path + "-wal"); err == nil && info.Size() > 0 {
+		return fmt.Errorf("the file is gone, but rows of it are in %s-wal (move that after it, to the same name with -wal, or delete it)", d.path)
+	}
+	return nil
+}
+
+// empty carries what the WAL has into the file that the path led to, and which was moved
+// away: for such a one SQLite does not do it at the end. Then the files beside it are
+// removed, as the next file is to have its own, unless that is there already.
+func (d *sqliteDatabase) empty() {
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	var busy, pages, carried int
+	err := d.conn.QueryRowContext(ctx, "PRAGMA wal_checkpoint(TRUNCATE)").Scan(&busy, &pages, &carried)
+	if err != nil || busy != 0 {
+		return // mayMakeFile will say so
+	}
+	if _, err := os.Stat(d.path); errors.Is(err, fs.ErrNotExist) {
+		os.Remove(d.path + "-wal")
+		os.Remove(d.path + "-shm")
+	}
 }
 
 // open opens the file, which must be there, and sets what pragmas are given. They read
@@ -165,6 +196,9 @@ func (d *sqliteDatabase) close() error {
 	}
 	var errs []error
 	if d.one != nil {
+		if !d.isThere() {
+			d.empty()
+		}
 		errs = append(errs, d.one.Close())
 	}
 	if d.conn != nil {
@@ -193,7 +227,7 @@ func (d *sqliteDatabase) tryOut(ctx context.Context) error {
 	}
 	err := unix.Access(d.path, unix.R_OK|unix.W_OK)
 	if errors.Is(err, fs.ErrNotExist) && d.create {
-		return nil
+		return d.mayMakeFile()
 	}
 	if err != nil {
 		return &fs.PathError{Op: "open", Path: d.path, Err: err}

@@ -3,15 +3,11 @@ package sql_test
 import (
 	"context"
 	database "database/sql"
-	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
-	"time"
 
-	"github.com/google/go-cmp/cmp"
 	"golang.org/x/sys/unix"
 
 	"github.com/journald-router/journald-router/action"
@@ -163,129 +159,6 @@ func TestSQLiteErrors(t *testing.T) {
 	}
 }
 
-// TestSQLiteFile: what the file is like, and that a probe makes nothing.
-func TestSQLiteFile(t *testing.T) {
-	defer unix.Umask(unix.Umask(0o022))
-	dir := t.TempDir()
-	path := filepath.Join(dir, "entries.db")
-	a := newAction(t, sql.Config{SQLite: path, Create: true})
-	if err := a.Probe(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	if made, _ := os.ReadDir(dir); len(made) > 0 {
-		t.Errorf("the probe has made %v", made)
-	}
-	if err := a.Deliver(t.Context(), []action.Message{ordinary(0)}); err != nil {
-		t.Fatal(err)
-	}
-	if err := a.Probe(t.Context()); err != nil {
-		t.Errorf("a probe beside: %v", err)
-	}
-	for _, name := range []string{path, path + "-wal"} {
-		if info, err := os.Stat(name); err != nil || info.Mode() != 0o640 {
-			t.Errorf("%v, %v", info, err)
-		}
-	}
-	if got := a.Setting(t.Context(), "journal_mode"); got != "wal" {
-		t.Errorf("journal_mode %s", got)
-	}
-	if got := a.Setting(t.Context(), "synchronous"); got != "2" { // FULL
-		t.Errorf("synchronous %s", got)
-	}
-	db := sqliteFile(t, path)
-	before := sqliteTexts(t, db, "SELECT total_changes() || (SELECT count(*) FROM entries)")
-	if err := a.Probe(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	if after := sqliteTexts(t, db, "SELECT total_changes() || (SELECT count(*) FROM entries)"); !cmp.Equal(before, after) {
-		t.Errorf("the probe has changed something")
-	}
-}
-
-// TestSQLiteFileIsReplaced: rows in a file that was deleted would be lost.
-func TestSQLiteFileIsReplaced(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "entries.db")
-	a := newAction(t, sql.Config{SQLite: path, Create: true})
-	for n := range 3 {
-		if err := a.Deliver(t.Context(), []action.Message{ordinary(n)}); err != nil {
-			t.Fatal(err)
-		}
-		db := sqliteFile(t, path)
-		if rows := sqliteTexts(t, db, "SELECT id FROM entries"); len(rows) != 1 {
-			t.Errorf("%d rows in file %d", len(rows), n)
-		}
-		db.Close()
-		if err := os.Rename(path, fmt.Sprint(path, n)); err != nil {
-			t.Fatal(err)
-		}
-	}
-}
-
-// TestSQLiteOpenedWhileLocked: a program that shuts others out altogether, also from
-// reading, is waited for no longer than the context.
-func TestSQLiteOpenedWhileLocked(t *testing.T) {
-	for _, statements := range []string{
-		"BEGIN EXCLUSIVE",
-		"PRAGMA journal_mode=WAL; PRAGMA locking_mode=EXCLUSIVE; CREATE TABLE other (a)",
-	} {
-		path := filepath.Join(t.TempDir(), "entries.db")
-		db := sqliteFile(t, path)
-		db.SetMaxOpenConns(1)
-		sqliteExec(t, db, statements)
-		a := newAction(t, sql.Config{SQLite: path, Create: true})
-		for what, try := range map[string]func(ctx context.Context) error{
-			"Deliver": func(ctx context.Context) error { return a.Deliver(ctx, []action.Message{ordinary(1)}) },
-			"Probe":   a.Probe,
-		} {
-			ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
-			start := time.Now()
-			err := try(ctx)
-			cancel()
-			if took := time.Since(start); err == nil || action.IsPermanent(err) || took > 2*time.Second {
-				t.Errorf("%s after %s took %v: %v", what, statements, took, err)
-			}
-		}
-	}
-}
-
-// interrupted is a context that does something when it is first asked for its error, as
-// before each row.
-type interrupted struct {
-	context.Context
-	once *sync.Once
-	do   func()
-}
-
-func (c interrupted) Err() error {
-	c.once.Do(c.do)
-	return c.Context.Err()
-}
-
-// TestSQLiteFileIsDeletedMeanwhile: the rows of a transaction in a file that goes before
-// the commit are in the new one.
-func TestSQLiteFileIsDeletedMeanwhile(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "entries.db")
-	a := newAction(t, sql.Config{SQLite: path, Create: true})
-	if err := a.Deliver(t.Context(), []action.Message{ordinary(0)}); err != nil {
-		t.Fatal(err)
-	}
-	ctx := interrupted{t.Context(), new(sync.Once), func() {
-		if err := os.Remove(path); err != nil {
-			t.Error(err)
-		}
-	}}
-	err := a.Deliver(ctx, []action.Message{ordinary(1)})
-	if err == nil || action.IsPermanent(err) || !strings.HasSuffix(err.Error(), "the file was deleted or replaced meanwhile") {
-		t.Error(err)
-	}
-	if err := a.Deliver(t.Context(), []action.Message{ordinary(1)}); err != nil {
-		t.Fatal(err)
-	}
-	if rows := sqliteTexts(t, sqliteFile(t, path), "SELECT id FROM entries"); len(rows) != 1 {
-		t.Errorf("%d rows in the new file, want 1", len(rows))
-	}
-}
-
 // TestSQLiteJSON: a text that is no JSON, which an index or a check of the user's reads
 // as such, is the row's fault.
 func TestSQLiteJSON(t *testing.T) {
@@ -294,26 +167,6 @@ func TestSQLiteJSON(t *testing.T) {
 	a := newAction(t, sql.Config{SQLite: path, Columns: sql.Columns{{Name: "raw", Field: "RAW"}}})
 	err := a.Deliver(t.Context(), []action.Message{withFields(1, "RAW", `{"a": 1}`), withFields(2, "RAW", "{"), withFields(3)})
 	wantErrors(t, err, "", "malformed JSON", "")
-}
-
-// TestSQLiteLocked: a program that holds the lock for long is no more than waited for.
-func TestSQLiteLocked(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "entries.db")
-	a := newAction(t, sql.Config{SQLite: path, Create: true})
-	if err := a.Deliver(t.Context(), []action.Message{ordinary(0)}); err != nil {
-		t.Fatal(err)
-	}
-	db := sqliteFile(t, path)
-	db.SetMaxOpenConns(1)
-	sqliteExec(t, db, "BEGIN IMMEDIATE")
-	err := a.Deliver(t.Context(), []action.Message{ordinary(1)})
-	if want := "database is locked (5) (SQLITE_BUSY) (another program is writing to it; it is tried again)"; err == nil || action.IsPermanent(err) || !strings.HasSuffix(err.Error(), "(another program is writing to it; it is tried again)") {
-		t.Errorf("%v\nwant %s", err, want)
-	}
-	sqliteExec(t, db, "ROLLBACK")
-	if err := a.Deliver(t.Context(), []action.Message{ordinary(1)}); err != nil {
-		t.Error(err)
-	}
 }
 
 // TestSQLiteDiskFull is on a file system of a mebibyte.
