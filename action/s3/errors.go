@@ -44,6 +44,7 @@ var temporary = map[string]bool{
 
 const (
 	hintRights = "the key must be allowed s3:PutObject there"
+	hintRanOut = "the session token has run out: get new credentials"
 	hintKey    = "check access_key and secret_key, or where they come from"
 )
 
@@ -55,8 +56,9 @@ var hints = map[string]string{
 	"InvalidAccessKeyId":        hintKey,
 	"SignatureDoesNotMatch":     hintKey,
 	"InvalidToken":              hintKey,
-	"ExpiredToken":              "the session_token has run out: get new credentials",
-	"ExpiredTokenException":     "the session_token has run out: get new credentials",
+	"ExpiredToken":              hintRanOut,
+	"ExpiredTokenException":     hintRanOut,
+	"TokenRefreshRequired":      hintRanOut,
 	"NoSuchKey":                 "check endpoint: is it the S3 API's?", // what the client makes of any 404 that is not S3's
 	"NoSuchBucket":              "check bucket, region and endpoint; the router makes no bucket",
 	"RequestTimeTooSkewed":      "this machine's clock is wrong, or the service's: timedatectl",
@@ -71,6 +73,9 @@ var hints = map[string]string{
 	"NotImplemented":            "the service cannot do something that is asked of it: check encryption and storage_class",
 	"ServerSideEncryptionError": "check encryption",
 }
+
+// ranOut are the codes of credentials that were good for a time.
+var ranOut = map[string]bool{"ExpiredToken": true, "ExpiredTokenException": true, "TokenRefreshRequired": true}
 
 // wrongRegion are the codes of a bucket that is elsewhere.
 var wrongRegion = map[string]bool{
@@ -98,6 +103,9 @@ func (a *Action) explain(ctx context.Context, err error, last *answer, login cre
 		return errors.New(words(said))
 	}
 	err = classify(said, header)
+	if ranOut[said.Code] && !a.credentials.fixed {
+		err = errors.New(words(said)) // whoever renews them may be late
+	}
 	hint, tooLarge := hints[said.Code], said.Code == "EntityTooLarge" || said.StatusCode == http.StatusRequestEntityTooLarge
 	switch {
 	case a.credentials.renewed(ctx, said, login):
