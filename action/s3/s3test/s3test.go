@@ -18,6 +18,7 @@ import (
 	"runtime"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/klauspost/compress/zstd"
@@ -38,7 +39,8 @@ type Server struct {
 	Endpoint string
 
 	dir, address string
-	cmd          *exec.Cmd
+	process      *os.Process   // nil: it does not run
+	ended        chan struct{} // closed when it does not any more
 	log          logged
 	client       *minio.Client
 }
@@ -105,11 +107,11 @@ func (s *Server) Restart() error {
 	if err != nil {
 		return err
 	}
-	s.cmd = exec.Command(path, "--port", s.address, "--quiet", "--keep-alive", "posix",
+	cmd := exec.Command(path, "--port", s.address, "--quiet", "--keep-alive", "posix",
 		"--sidecar", filepath.Join(s.dir, "metadata"), filepath.Join(s.dir, "buckets"))
-	s.cmd.Env = append(os.Environ(), "ROOT_ACCESS_KEY_ID="+AccessKey, "ROOT_SECRET_ACCESS_KEY="+SecretKey)
-	s.cmd.Stdout, s.cmd.Stderr = &s.log, &s.log
-	if err := s.cmd.Start(); err != nil {
+	cmd.Env = append(os.Environ(), "ROOT_ACCESS_KEY_ID="+AccessKey, "ROOT_SECRET_ACCESS_KEY="+SecretKey)
+	cmd.Stdout, cmd.Stderr = &s.log, &s.log
+	if err := s.keep(cmd); err != nil {
 		return err
 	}
 	tick := time.NewTicker(10 * time.Millisecond)
@@ -120,19 +122,48 @@ func (s *Server) Restart() error {
 			resp.Body.Close()
 			return nil
 		}
-		if time.Now().After(deadline) {
+		ended := false
+		select {
+		case <-s.ended:
+			ended = true
+		default:
+		}
+		if ended || time.Now().After(deadline) {
 			s.Kill()
 			return fmt.Errorf("versitygw does not answer: %w: %s", err, s.log.String())
 		}
 	}
 }
 
+// keep runs the service, which ends with this process in any case: a test that panics
+// stops nothing. The kernel takes the end of the thread that started it for that of the
+// process, and so the thread is kept. https://github.com/golang/go/issues/27505
+func (s *Server) keep(cmd *exec.Cmd) error {
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	started, ended := make(chan error), make(chan struct{})
+	go func() {
+		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
+		err := cmd.Start()
+		started <- err
+		if err == nil {
+			cmd.Wait() // it is killed: that is no error
+			close(ended)
+		}
+	}()
+	if err := <-started; err != nil {
+		return err
+	}
+	s.process, s.ended = cmd.Process, ended
+	return nil
+}
+
 // Kill ends the service at once. It does nothing to one that has ended.
 func (s *Server) Kill() {
-	if s.cmd != nil {
-		s.cmd.Process.Kill()
-		s.cmd.Wait()
-		s.cmd = nil
+	if s.process != nil {
+		s.process.Kill()
+		<-s.ended
+		s.process = nil
 	}
 }
 
