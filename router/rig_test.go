@@ -43,16 +43,21 @@ func newMemory(messages ...string) *memory {
 }
 
 func (m *memory) log(messages ...string) {
+	var entries [][]journal.Field
 	for _, text := range messages {
-		m.add(journal.Field{Name: "MESSAGE", Value: []byte(text)})
+		entries = append(entries, []journal.Field{{Name: "MESSAGE", Value: []byte(text)}})
 	}
+	m.add(entries...)
 }
 
-func (m *memory) add(fields ...journal.Field) {
+// add adds entries all at once, so that the reader sees all of them or none.
+func (m *memory) add(entries ...[]journal.Field) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	cursor := strconv.Itoa(len(m.entries) + 1)
-	m.entries = append(m.entries, journal.NewRecord(cursor, time.Now(), 0, fields...))
+	for _, fields := range entries {
+		cursor := strconv.Itoa(len(m.entries) + 1)
+		m.entries = append(m.entries, journal.NewRecord(cursor, time.Now(), 0, fields...))
+	}
 	close(m.grown)
 	m.grown = make(chan struct{})
 }

@@ -143,7 +143,7 @@ func TestReaderErrorInALongLine(t *testing.T) {
 			} {
 				fields = append(fields, journal.Field{Name: name, Value: []byte(value)})
 			}
-			r.journal.add(fields...)
+			r.journal.add(fields)
 		}
 		part("X: lo", "line-max")
 		r.journal.log("X: 2")
@@ -239,8 +239,8 @@ func TestOwnEntriesAreNotRouted(t *testing.T) {
 		r.options.Guard = guard
 		r.start()
 		for _, id := range []string{"own", "another", ""} {
-			r.journal.add(journal.Field{Name: "MESSAGE", Value: []byte("X: " + id)},
-				journal.Field{Name: journal.FieldInvocationID, Value: []byte(id)})
+			r.journal.add([]journal.Field{{Name: "MESSAGE", Value: []byte("X: " + id)},
+				{Name: journal.FieldInvocationID, Value: []byte(id)}})
 		}
 		r.want(d, "another", "")
 		r.stop()

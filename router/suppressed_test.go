@@ -57,7 +57,7 @@ func TestSuppressedIsWarnedOfOnceAMinute(t *testing.T) {
 		r.options.Log = slog.New(slog.NewTextHandler(&log, nil))
 		r.start()
 		add := func(unit string, n int) {
-			r.journal.add(suppressing(unit, n)...)
+			r.journal.add(suppressing(unit, n))
 			synctest.Wait()
 		}
 		var warned []string
@@ -78,7 +78,7 @@ func TestSuppressedIsWarnedOfOnceAMinute(t *testing.T) {
 		add("shop.service", 2)
 		add("web.service", 4)
 		add("shop.service", 8)
-		r.journal.add(suppressing("shop.service", 1000, "_TRANSPORT", "journal")...) // a fake
+		r.journal.add(suppressing("shop.service", 1000, "_TRANSPORT", "journal")) // a fake
 		said("shop.service messages=1", "web.service messages=4")
 		time.Sleep(time.Minute)
 		synctest.Wait()
