@@ -34,7 +34,7 @@ func (s *socket) write(entry []byte) error {
 	}
 	_, err = conn.Write(entry)
 	if errors.Is(err, syscall.EMSGSIZE) || errors.Is(err, syscall.ENOBUFS) {
-		return sendFile(conn, entry)
+		err = sendFile(conn, entry)
 	}
 	if err != nil {
 		s.close()
@@ -94,9 +94,18 @@ func sendFile(conn *net.UnixConn, entry []byte) error {
 		return fmt.Errorf("%w: write a file in memory: %w", errEntry, err)
 	}
 	seals := unix.F_SEAL_SHRINK | unix.F_SEAL_GROW | unix.F_SEAL_WRITE | unix.F_SEAL_SEAL
-	if _, err := unix.FcntlInt(file.Fd(), unix.F_ADD_SEALS, seals); err != nil {
+	if _, err := unix.FcntlInt(uintptr(fd), unix.F_ADD_SEALS, seals); err != nil {
 		return fmt.Errorf("%w: seal a file in memory: %w", errEntry, err)
 	}
-	_, _, err = conn.WriteMsgUnix(nil, unix.UnixRights(int(file.Fd())), nil)
-	return err
+	// WriteMsgUnix refuses to send no data at all to a connected socket.
+	raw, err := conn.SyscallConn()
+	if err != nil {
+		return err
+	}
+	var sent error
+	err = raw.Write(func(to uintptr) bool {
+		sent = unix.Sendmsg(int(to), nil, unix.UnixRights(fd), nil, 0)
+		return sent != unix.EAGAIN
+	})
+	return errors.Join(err, sent)
 }

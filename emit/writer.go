@@ -28,6 +28,7 @@ type writer struct {
 	ended   atomic.Bool
 	left    atomic.Uint64 // entries that Close gave up
 
+	entry        []byte // the one that is being written
 	reported     uint64 // how many dropped entries have been told of
 	lastReported time.Time
 }
@@ -47,7 +48,9 @@ func (w *writer) run() {
 	before := w.emitter.dropped.Load()
 	w.ended.Store(true)
 	w.emitter.discard()
-	w.left.Add(w.emitter.dropped.Load() - before)
+	if w.stopped() { // else they came only after Close
+		w.left.Store(w.emitter.dropped.Load() - before)
+	}
 }
 
 // next writes an entry, or waits for one. It is false where the writer is to end.
@@ -56,9 +59,10 @@ func (w *writer) next() bool {
 	s, position := q.take()
 	switch {
 	case s != nil:
-		ok := w.write(s.entry)
+		// The slot goes back at once: the next round may need it.
+		w.entry, s.entry = s.entry, w.entry[:0]
 		q.release(s, position)
-		if ok {
+		if w.write(w.entry) {
 			e.written.Add(1)
 		} else {
 			e.dropped.Add(1)
