@@ -58,12 +58,10 @@ type Emitter struct {
 	sent, written, dropped, invalid atomic.Uint64
 
 	asleep  atomic.Bool
-	wake    chan struct{} // to the writer, if it is asleep
-	closing chan struct{}
+	wake    chan struct{} // to the writer, once for each time that it is asleep
 	closed  atomic.Bool
 	writer  writer
-
-	closeOnce, abandonOnce sync.Once
+	abandon sync.Once
 }
 
 // Stats are counts since New. Sent is Written + Dropped + what is in the queue.
@@ -95,7 +93,6 @@ func New(o Options) *Emitter {
 		queue:      newQueue(o.Entries, o.Bytes),
 		dropOldest: o.DropOldest,
 		wake:       make(chan struct{}, 1),
-		closing:    make(chan struct{}),
 	}
 	identifier := String("SYSLOG_IDENTIFIER", o.Identifier)
 	e.constant = e.appendField(nil, &identifier)
@@ -128,11 +125,16 @@ func (e *Emitter) Send(p Priority, message string, fields ...Field) {
 	}
 	s.entry = append(b, e.constant...)
 	s.publish(position)
-	if e.asleep.Load() && e.asleep.CompareAndSwap(true, false) {
-		e.wake <- struct{}{}
-	}
+	e.rouse()
 	if e.writer.ended.Load() { // it came just too late
 		e.discard()
+	}
+}
+
+// rouse wakes the writer if it is asleep.
+func (e *Emitter) rouse() {
+	if e.asleep.Load() && e.asleep.CompareAndSwap(true, false) {
+		e.wake <- struct{}{}
 	}
 }
 
@@ -184,11 +186,11 @@ func (e *Emitter) Stats() Stats {
 // that are sent later are dropped. Its error says how many were not written.
 func (e *Emitter) Close(ctx context.Context) error {
 	e.closed.Store(true)
-	e.closeOnce.Do(func() { close(e.closing) })
+	e.rouse()
 	select {
 	case <-e.writer.done:
 	case <-ctx.Done():
-		e.abandonOnce.Do(e.writer.abandon)
+		e.abandon.Do(e.writer.abandon)
 		<-e.writer.done
 	}
 	if left := e.writer.left.Load(); left > 0 {

@@ -83,24 +83,15 @@ func (w *writer) next() bool {
 // sleep waits for an entry, for Close, or for the time to tell of what was dropped.
 func (w *writer) sleep() {
 	e := w.emitter
-	var due <-chan time.Time
 	if wait := w.report(false); wait > 0 {
-		t := time.NewTimer(wait)
+		t := time.AfterFunc(wait, e.rouse)
 		defer t.Stop()
-		due = t.C
 	}
 	e.asleep.Store(true)
-	if e.queue.empty() {
-		select {
-		case <-e.wake:
-			return
-		case <-e.closing:
-		case <-due:
-		}
+	if !e.queue.empty() || e.closed.Load() {
+		e.rouse()
 	}
-	if !e.asleep.CompareAndSwap(true, false) {
-		<-e.wake // a Send is about to
-	}
+	<-e.wake // one channel and no select: a Send waits for what it takes to wake who receives
 }
 
 // report tells of the entries that were dropped since the last time, no more often than
