@@ -124,6 +124,11 @@ func (e *Emitter) Send(p Priority, message string, fields ...Field) {
 		b = e.appendField(b, &fields[i])
 	}
 	s.entry = append(b, e.constant...)
+	e.publish(s, position)
+}
+
+// publish gives the entry to the writer, and wakes it if it sleeps.
+func (e *Emitter) publish(s *slot, position uint64) {
 	s.publish(position)
 	e.rouse()
 	if e.writer.ended.Load() { // it came just too late
