@@ -11,7 +11,6 @@ import (
 	"net"
 	"net/netip"
 	"net/url"
-	"path/filepath"
 	"strings"
 	"testing"
 	"testing/slogtest"
@@ -22,7 +21,6 @@ import (
 	"github.com/journald-router/journald-router/emit"
 	"github.com/journald-router/journald-router/journal"
 	"github.com/journald-router/journald-router/journal/journaltest"
-	"github.com/journald-router/journald-router/journal/sdjournal"
 )
 
 // journald is a private journald, and an Emitter that writes to it.
@@ -35,7 +33,7 @@ type journald struct {
 func start(t *testing.T) *journald {
 	t.Helper()
 	j := journaltest.Start(t, journaltest.Options{})
-	e := emit.New(emit.Options{Socket: "/run/systemd/journal." + j.Namespace() + "/socket", Identifier: "shop"})
+	e := emit.New(emit.Options{Socket: socketOf(j), Identifier: "emitter"})
 	t.Cleanup(func() { e.Close(context.Background()) })
 	return &journald{j, t, e}
 }
@@ -44,35 +42,11 @@ func start(t *testing.T) *journald {
 // separated by |.
 func (j *journald) entries() (entries []map[string]string) {
 	j.t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(time.Millisecond) {
-		if s := j.emit.Stats(); s.Written+s.Dropped == s.Sent {
-			break
-		}
-		if time.Now().After(deadline) {
-			j.t.Fatalf("not all is written: %+v", j.emit.Stats())
-		}
-	}
-	j.Sync()
-	r, err := sdjournal.Open(sdjournal.Options{Namespace: j.Namespace(), Start: journal.Beginning})
-	if err != nil {
-		j.t.Fatal(err)
-	}
-	defer r.Close()
-	for {
-		e, err := r.Next()
-		if err == io.EOF {
-			return entries
-		}
-		if err != nil {
-			j.t.Fatal(err)
-		}
-		record, err := e.Record()
-		if err != nil {
-			j.t.Fatal(err)
-		}
-		if id, _ := record.Get("SYSLOG_IDENTIFIER"); string(id) != "shop" {
-			continue
-		}
+	until(j.t, "all to be written", func() bool {
+		s := j.emit.Stats()
+		return s.Written+s.Dropped == s.Sent
+	})
+	stored(j.t, j.T, func(record journal.Record) {
 		fields := map[string]string{}
 		for name, value := range record.Fields() {
 			n := string(name)
@@ -86,7 +60,8 @@ func (j *journald) entries() (entries []map[string]string) {
 			}
 		}
 		entries = append(entries, fields)
-	}
+	})
+	return entries
 }
 
 // last is the last entry, without the time.
@@ -411,27 +386,6 @@ func TestSlogConcurrently(t *testing.T) {
 	}
 }
 
-// drain reads what is sent to a socket, and does nothing with it.
-func drain(t testing.TB) *emit.Emitter {
-	path := filepath.Join(t.TempDir(), "socket")
-	c, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: path, Net: "unixgram"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { c.Close() })
-	go func() {
-		b := make([]byte, 1<<20)
-		for {
-			if _, err := c.Read(b); err != nil {
-				return
-			}
-		}
-	}()
-	e := emit.New(emit.Options{Socket: path, Entries: 1 << 16})
-	t.Cleanup(func() { e.Close(context.Background()) })
-	return e
-}
-
 func logThree(ctx context.Context, log *slog.Logger) {
 	log.LogAttrs(ctx, slog.LevelInfo, "ada@example.com has signed up", slog.String("user_id", "4711"), slog.Int("age", 36), slog.Duration("took", 250*time.Millisecond))
 }
@@ -439,11 +393,17 @@ func logThree(ctx context.Context, log *slog.Logger) {
 func BenchmarkSlog(b *testing.B) {
 	for name, o := range map[string]emit.HandlerOptions{"plain": {}, "source": {AddSource: true}} {
 		b.Run(name, func(b *testing.B) {
-			log := slog.New(emit.NewHandler(drain(b), o)).With("service", "shop", "version", 3)
+			path, conn := silent(b)
+			go io.Copy(io.Discard, conn)
+			e := emit.New(emit.Options{Socket: path})
+			defer e.Close(context.Background())
+			log := slog.New(emit.NewHandler(e, o)).With("service", "shop", "version", 3)
 			b.ReportAllocs()
 			for b.Loop() {
 				logThree(b.Context(), log)
 			}
+			s := e.Stats()
+			b.ReportMetric(float64(s.Dropped)/float64(s.Sent), "dropped")
 		})
 	}
 }

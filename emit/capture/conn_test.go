@@ -140,7 +140,6 @@ func TestKeepAlive(t *testing.T) {
 		if r.ContentLength == 6000 {
 			io.WriteString(w, strings.Repeat("x", 5000))
 		}
-		time.AfterFunc(0, func() {}) // yields
 		fmt.Fprint(w, r.RemoteAddr, r.Context().Err())
 	})
 	first := ""

@@ -121,6 +121,9 @@ func (r *rig) entries(n uint64) (entries []entry) {
 		if err != nil {
 			r.t.Fatal(err)
 		}
+		if e == nil {
+			continue
+		}
 		record, err := e.Record()
 		if err != nil {
 			r.t.Fatal(err)
@@ -161,16 +164,6 @@ func random(n int) []byte {
 	b := make([]byte, n)
 	rand.NewChaCha8([32]byte{byte(n)}).Read(b)
 	return b
-}
-
-// eventually waits for a condition.
-func eventually(t *testing.T, what string, ok func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(30 * time.Second); !ok(); time.Sleep(time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("%s: not within 30 s", what)
-		}
-	}
 }
 
 var bodies = slices.Concat([][]byte{
