@@ -22,7 +22,8 @@ type body struct {
 
 	reading sync.Mutex  // held while src is read, as the server has it
 	closed  atomic.Bool // by the handler
-	touched bool        // it was read; under reading
+	// Under reading: it was read, has ended, was taken from by what is not the handler.
+	touched, ended, taken bool
 
 	watched bool // whether the writer is
 
@@ -40,8 +41,11 @@ type body struct {
 func (b *body) Read(p []byte) (int, error) {
 	b.reading.Lock()
 	defer b.reading.Unlock()
-	if b.closed.Load() {
+	switch {
+	case b.closed.Load(), b.taken: // never an end that is none
 		return 0, http.ErrBodyReadAfterClose
+	case b.ended: // which the server forgets when it closes the body, and a proxy may ask late
+		return 0, io.EOF
 	}
 	return b.read(p)
 }
@@ -58,6 +62,7 @@ func (b *body) read(p []byte) (int, error) {
 		if failed != nil { // the server says EOF, too, after it has said that the client broke off
 			b.finish(reason(failed))
 		} else {
+			b.ended = true
 			b.finish("")
 		}
 	}
@@ -108,6 +113,7 @@ func (b *body) readLikeServer() (ended bool) {
 	for n := 0; n < serverReads; {
 		read, err := b.read(buffer)
 		n += read
+		b.taken = b.taken || read > 0
 		if err != nil {
 			return err == io.EOF
 		}

@@ -409,3 +409,31 @@ func TestOtherMiddleware(t *testing.T) {
 	r.post(r.server, body, false)
 	r.want(r.last(1), string(body[:100]), "1000", capture.TruncatedUnread)
 }
+
+// A read after the reply has begun says that the body has ended only where the handler has
+// seen all of it: a proxy would send on half of it as if it were whole.
+func TestReadAfterReply(t *testing.T) {
+	for _, c := range []struct {
+		first int
+		want  error
+	}{{1000, io.EOF}, {10, http.ErrBodyReadAfterClose}} {
+		errs := make(chan error, 1)
+		r := start(t, capture.Options{}, func(w http.ResponseWriter, r *http.Request) {
+			io.CopyN(io.Discard, r.Body, int64(c.first))
+			io.WriteString(w, strings.Repeat("x", 5000))
+			n, err := r.Body.Read(make([]byte, 1))
+			if n > 0 {
+				err = fmt.Errorf("%d bytes are read", n)
+			}
+			errs <- err
+		})
+		for i, chunked := range []bool{false, true} {
+			body := random(1000)
+			r.post(r.server, body, chunked)
+			if err := <-errs; err != c.want {
+				t.Errorf("after %d bytes: %v, not %v", c.first, err, c.want)
+			}
+			r.want(r.last(uint64(i)+1), string(body), "1000", "")
+		}
+	}
+}
