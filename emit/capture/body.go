@@ -181,8 +181,12 @@ func (b *body) drop() {
 // committed is called before the head of a reply is written over HTTP/1. The server then
 // reads some of what is left of the body, and throws it away, lest it and the client wait
 // for each other; so that is read here. Where the length is not known, it cannot be seen
-// how much the server takes of what is left then.
+// how much the server takes of what is left then. It takes nothing where the connection is
+// closed after the reply anyway.
 func (b *body) committed() {
+	if r := b.original; r.Close || !r.ProtoAtLeast(1, 1) || r.Header.Get("Expect") != "" || b.writer.Header().Get("Connection") == "close" {
+		return
+	}
 	b.reading.Lock()
 	defer b.reading.Unlock()
 	if b.readLikeServer() || b.original.ContentLength >= 0 {

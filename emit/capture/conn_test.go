@@ -437,3 +437,64 @@ func TestReadAfterReply(t *testing.T) {
 		}
 	}
 }
+
+// Where the server leaves the body alone when the reply begins, so that the handler can
+// read on, that is still so.
+func TestReadOnAfterReply(t *testing.T) {
+	for name, head := range map[string]string{
+		"the client closes": "HTTP/1.1\nConnection: close\n", "the handler closes": "HTTP/1.1\n", "asked for": "HTTP/1.1\nExpect: 100-continue\n", "old": "HTTP/1.0\n",
+	} {
+		for _, chunked := range []bool{false, true} {
+			if chunked && name == "old" { // has no chunks
+				continue
+			}
+			r := start(t, capture.Options{}, func(w http.ResponseWriter, r *http.Request) {
+				if name == "the handler closes" {
+					w.Header().Set("Connection", "close")
+				}
+				first := make([]byte, 10)
+				io.ReadFull(r.Body, first)
+				w.(http.Flusher).Flush()
+				rest, err := io.ReadAll(r.Body)
+				fmt.Fprint(w, string(first)+string(rest), err)
+			})
+			conn := r.dial("POST / " + head + "Host: a\n")
+			body := strings.Repeat("x", 20)
+			if chunked {
+				io.WriteString(conn, "Transfer-Encoding: chunked\r\n\r\n14\r\n"+body+"\r\n0\r\n\r\n")
+			} else {
+				io.WriteString(conn, "Content-Length: 20\r\n\r\n"+body)
+			}
+			from := bufio.NewReader(conn)
+			reply, text := readReply(t, from)
+			if reply.StatusCode == 100 {
+				_, text = readReply(t, from)
+			}
+			if text != body+"<nil>" {
+				t.Errorf("%s: the handler read %q", name, text)
+			}
+			r.want(r.last(1), body, "20", "")
+		}
+	}
+}
+
+// Once a handler has closed the body, it is told when the client goes away, as the server
+// has read what was left.
+func TestDisconnectAfterClose(t *testing.T) {
+	told := make(chan bool, 1)
+	r := start(t, capture.Options{}, func(w http.ResponseWriter, r *http.Request) {
+		r.Body.Close()
+		select {
+		case <-r.Context().Done():
+			told <- true
+		case <-time.After(30 * time.Second):
+			told <- false
+		}
+	})
+	conn := r.dial("POST / HTTP/1.1\nHost: a\nContent-Length: 5\n\nhello")
+	r.want(r.last(1), "hello", "5", "")
+	conn.Close()
+	if !<-told {
+		t.Error("the handler was not told")
+	}
+}
