@@ -116,7 +116,7 @@ func (e *Emitter) Send(p Priority, message string, fields ...Field) {
 		e.dropped.Add(1)
 		return
 	}
-	b := append(s.entry[:0], "PRIORITY="...)
+	b := append(s.room(), "PRIORITY="...)
 	b = append(b, '0'+byte(min(max(p, Emerg), Debug)), '\n')
 	text := Field{name: "MESSAGE", text: message}
 	b, _ = text.append(b)

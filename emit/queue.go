@@ -31,6 +31,15 @@ type slot struct {
 // keepRoom is how much memory an empty slot may keep: most entries have room in it.
 const keepRoom = 1 << 10
 
+// room is for the entry of a slot that was claimed: a large one is made at once, where
+// append would copy it several times.
+func (s *slot) room() []byte {
+	if s.size > keepRoom {
+		return make([]byte, 0, s.size)
+	}
+	return s.entry[:0]
+}
+
 // newQueue rounds the number of entries up to a power of two.
 func newQueue(entries int, limit int64) *queue {
 	n := uint64(2)

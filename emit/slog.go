@@ -119,7 +119,7 @@ func (e *Emitter) sendEncoded(entry []byte) {
 		e.dropped.Add(1)
 		return
 	}
-	s.entry = append(append(s.entry[:0], entry...), e.constant...)
+	s.entry = append(append(s.room(), entry...), e.constant...)
 	e.publish(s, position)
 }
 

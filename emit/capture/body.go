@@ -156,17 +156,21 @@ func (b *body) keep(p []byte, err error) (failed error) {
 		return b.err
 	}
 	if size := len(b.kept) + len(p); size > cap(b.kept) {
-		// What was announced is not trusted: few clients that send nothing are to fill it.
-		announced := int(min(b.original.ContentLength, 16<<10))
-		size = min(max(size, 2*cap(b.kept), announced, 512), limit)
+		// What was announced is trusted by and by: few clients that send little are not to
+		// take all the memory.
+		grown := int(min(b.original.ContentLength, max(16<<10, 16*int64(len(b.kept)))))
+		if grown < size {
+			grown = max(2*cap(b.kept), 512)
+		}
+		size = min(max(size, grown), limit)
 		if !b.middleware.memory.take(size) {
 			b.noRoom = true
 			b.drop()
 			return b.err
 		}
-		grown := append(make([]byte, 0, size), b.kept...)
+		larger := append(make([]byte, 0, size), b.kept...)
 		b.drop()
-		b.kept = grown
+		b.kept = larger
 	}
 	b.kept = append(b.kept, p...)
 	return b.err
