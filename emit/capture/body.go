@@ -41,11 +41,14 @@ type body struct {
 func (b *body) Read(p []byte) (int, error) {
 	b.reading.Lock()
 	defer b.reading.Unlock()
+	http1 := b.original.ProtoMajor == 1
 	switch {
-	case b.closed.Load(), b.taken: // never an end that is none
+	case b.taken, b.closed.Load() && http1: // never an end that is none
 		return 0, http.ErrBodyReadAfterClose
 	case b.ended: // which the server forgets when it closes the body, and a proxy may ask late
 		return 0, io.EOF
+	case b.closed.Load() && b.original.ContentLength != 0: // over HTTP/2 there may be nothing to close
+		return 0, http.ErrBodyReadAfterClose
 	}
 	return b.read(p)
 }
