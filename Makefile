@@ -13,6 +13,9 @@ RELEASE ?=
 # tests run on: journald itself, the tool that forges journals, and servers.
 BUILD_DEPS := gcc libc6-dev libsystemd-dev
 TEST_DEPS := $(BUILD_DEPS) systemd systemd-journal-remote postgresql
+# What the recipes of docs/PRODUCERS.md are written in, and what an addon of Node's is
+# compiled with. A Node from elsewhere than Debian brings an npm along.
+TEST_DEPS += bsdutils python3 python3-systemd nodejs g++ make $(if $(shell command -v npm),,npm)
 
 # A private journald takes root, and so do the tests that run one.
 ifneq ($(shell id -u),0)
