@@ -1,4 +1,5 @@
 # make run    see journal lines routed, within a minute
+# make example  a web shop that logs and forgets, with all that comes of it
 # make test   everything that can run on this machine, in a few minutes
 #
 # Both install what is missing by themselves: Debian packages, with sudo where
@@ -38,6 +39,13 @@ go:
 .PHONY: run
 run: build
 	scripts/demo
+
+# The shop of examples/signup, the router and all destinations on this machine: what
+# arrives where, and how long the shop takes, come what may.
+.PHONY: example
+example: go
+	scripts/install-deps $(BUILD_DEPS) systemd
+	$(GO) run $(EXEC) ./examples/signup/walk
 
 .PHONY: test
 test: test-go test-torture test-container
