@@ -1,8 +1,8 @@
-# make run    see journal lines routed, within a minute
-# make example  a web shop that logs and forgets, with all that comes of it
-# make test   everything that can run on this machine, in a few minutes
+# make run      see journal lines routed, within a minute
+# make example  see a web shop that logs and forgets, and what comes of it
+# make test     everything that can run on this machine, in a few minutes
 #
-# Both install what is missing by themselves: Debian packages, with sudo where
+# They install what is missing by themselves: Debian packages, with sudo where
 # the user is not root.
 
 SHELL := /bin/bash

@@ -46,7 +46,9 @@ func run(args []string, stdin io.Reader, stdout io.Writer) error {
 	flags.StringVar(&f.path, "path", "", "only requests whose path is like `GLOB`")
 	flags.Func("since", "only requests from `TIME` on", f.since.set)
 	flags.Func("until", "only requests before `TIME`", f.until.set)
-	if err := flags.Parse(args[1:]); err != nil {
+	if err := flags.Parse(args[1:]); errors.Is(err, flag.ErrHelp) {
+		return nil
+	} else if err != nil {
 		return err
 	}
 	if _, err := path.Match(f.path, ""); err != nil {
