@@ -17,19 +17,38 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/journald-router/journald-router/action/s3/s3test"
 	"github.com/journald-router/journald-router/emit"
 	"github.com/journald-router/journald-router/emit/capture"
 	"github.com/journald-router/journald-router/journal/journaltest"
 )
 
-// TestBytes: what was posted is shown as it was, from what journalctl prints. That of a
-// file action is tried by the walk of examples/signup.
+// TestBytes: what was posted is shown as it was, from what journalctl prints, and from the
+// objects of an s3 action. The file of a file action is what the walk of examples/signup
+// looks into.
 func TestBytes(t *testing.T) {
 	random := make([]byte, 300_000)
 	rand.NewChaCha8([32]byte{}).Read(random)
 	bodies := [][]byte{{}, {0}, []byte("\n"), []byte(`{"a": "\u0000"}` + "\r\n"), []byte("Zoë\u2028"), []byte("\xff\xfe="), []byte(strings.Repeat("text ", 2000)), random}
-
 	j := journaltest.Start(t, journaltest.Options{})
+	post(t, j, bodies)
+	j.Sync()
+	for source, lines := range map[string][]byte{"journalctl": printed(t, j), "S3": objects(t, j)} {
+		for i, body := range bodies {
+			var out bytes.Buffer
+			if err := run([]string{"show", fmt.Sprint("r", i)}, bytes.NewReader(lines), &out); err != nil {
+				t.Errorf("%s: %v", source, err)
+			}
+			if !bytes.Equal(out.Bytes(), body) {
+				t.Errorf("%s: %d bytes are shown as %d: %.60q, want %.60q", source, len(body), out.Len(), out.Bytes(), body)
+			}
+		}
+	}
+}
+
+// post has a server keep bodies, whose requests have the ids r0, r1 and so on.
+func post(t *testing.T, j *journaltest.T, bodies [][]byte) {
+	t.Helper()
 	log := emit.New(emit.Options{Socket: "/run/systemd/journal." + j.Namespace() + "/socket"})
 	server := httptest.NewServer(capture.New(log, capture.Options{}).Wrap(http.NotFoundHandler()))
 	defer server.Close()
@@ -50,20 +69,53 @@ func TestBytes(t *testing.T) {
 	if err := log.Close(ctx); err != nil {
 		t.Fatal(err)
 	}
-	j.Sync()
+}
+
+func printed(t *testing.T, j *journaltest.T) []byte {
+	t.Helper()
 	lines, err := exec.Command("journalctl", "--namespace="+j.Namespace(), "--all", "--output=json", "MESSAGE_ID="+capture.MessageID).Output()
 	if err != nil {
 		t.Fatal(err)
 	}
-	for i, body := range bodies {
-		var out bytes.Buffer
-		if err := run([]string{"show", fmt.Sprint("r", i)}, bytes.NewReader(lines), &out); err != nil {
-			t.Error(err)
-		}
-		if !bytes.Equal(out.Bytes(), body) {
-			t.Errorf("%d bytes are shown as %d: %.60q, want %.60q", len(body), out.Len(), out.Bytes(), body)
-		}
+	return lines
+}
+
+// objects is what an s3 action makes of all entries, decompressed.
+func objects(t *testing.T, j *journaltest.T) (lines []byte) {
+	t.Helper()
+	server, err := s3test.Start(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
 	}
+	t.Cleanup(server.Kill)
+	const bucket = "shop-requests"
+	if err := server.MakeBucket(t.Context(), bucket); err != nil {
+		t.Fatal(err)
+	}
+	config := filepath.Join(t.TempDir(), "config.yaml")
+	err = os.WriteFile(config, fmt.Appendf(nil, `
+journal: {namespace: %s, start: beginning}
+actions:
+  requests: {s3: {bucket: %s, endpoint: "%s", access_key: "%s", secret_key: "%s"}, batch: {wait: 100ms}}
+rules:
+  - {name: requests, match: {_UID: 0, MESSAGE_ID: %s}, actions: [requests]}
+`, j.Namespace(), bucket, server.Endpoint, s3test.AccessKey, s3test.SecretKey, capture.MessageID), 0o600)
+	if err != nil {
+		t.Fatal(err)
+	}
+	router := exec.Command("go", "run", "../../cmd/journald-router", "run", "--once", "--config", config)
+	router.Env = append(os.Environ(), "STATE_DIRECTORY="+t.TempDir())
+	if out, err := router.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	all, err := server.Objects(t.Context(), bucket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, o := range all {
+		lines = append(lines, o.Plain...)
+	}
+	return lines
 }
 
 // kept are lines of a file; the last one is still being written.

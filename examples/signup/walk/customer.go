@@ -11,9 +11,13 @@ import (
 	"net/url"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/journald-router/journald-router/emit"
 )
+
+// client takes an answer that does not come for an error.
+var client = &http.Client{Timeout: 10 * time.Second}
 
 // customers use the shop, and know what is to come of it.
 type customers struct {
@@ -35,7 +39,7 @@ func (c *customers) do(method, path, contentType string, body []byte, asks ...[2
 	if contentType != "" {
 		req.Header.Set("Content-Type", contentType)
 	}
-	reply, err := http.DefaultClient.Do(req)
+	reply, err := client.Do(req)
 	if err != nil {
 		return err
 	}
@@ -104,7 +108,7 @@ func (c *customers) pay(notice []byte) error {
 
 // stats asks the shop what has become of its entries.
 func (r *rig) stats() (s emit.Stats, err error) {
-	reply, err := http.Get(r.url + "/stats")
+	reply, err := client.Get(r.url + "/stats")
 	if err != nil {
 		return s, err
 	}
