@@ -180,6 +180,10 @@ func (a *Action) countFixed(s *settings) {
 func (a *Action) takeAllowed(s *settings) {
 	c := a.config
 	for _, domain := range c.AllowDomains {
+		if domain == anyDomain {
+			a.allowed.all = true
+			continue
+		}
 		if !isHost(domain) || strings.Contains(domain, "*") || slices.Contains(strings.Split(domain, "."), "") {
 			s.refuse("allow_domains", fmt.Sprintf("has %q, which is no domain", domain), "write it like example.com; those below it do not count as it")
 			return
@@ -236,13 +240,19 @@ func (a *Action) takeContent(s *settings) {
 	}
 }
 
+// anyDomain in the place of a domain allows all of them.
+const anyDomain = "*"
+
 // An allowList is who may get mail that an entry names the recipients of; in lower
 // case.
-type allowList struct{ domains, addresses []string }
+type allowList struct {
+	domains, addresses []string
+	all                bool
+}
 
 func (l allowList) has(address string) bool {
 	address = lower(address)
-	return slices.Contains(l.addresses, address) || slices.Contains(l.domains, address[strings.LastIndexByte(address, '@')+1:])
+	return l.all || slices.Contains(l.addresses, address) || slices.Contains(l.domains, address[strings.LastIndexByte(address, '@')+1:])
 }
 
 // lower is strings.ToLower for ASCII alone: other letters that have one of ASCII as

@@ -2,6 +2,7 @@ package email_test
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -59,6 +60,7 @@ func TestConfig(t *testing.T) {
 		{"in copy, too", good(func(c *email.Config) { c.Bcc = "x@example.com{{ if .Text }}{{ end }}" }), []string{"bcc"}},
 		{"allowed for nothing", good(func(c *email.Config) { c.AllowDomains = []string{"example.com"} }), []string{"allow_domains"}},
 		{"allowed for nothing, address", good(func(c *email.Config) { c.AllowAddresses = []string{"b@example.com"} }), []string{"allow_addresses"}},
+		{"any domain", good(func(c *email.Config) { c.To, c.AllowDomains = "{{ .Text }}", []string{"*"} }), nil},
 		{"no domain", good(func(c *email.Config) { c.To, c.AllowDomains = "{{ .Text }}", []string{"*.example.com"} }), []string{"allow_domains"}},
 		{"those below a domain", good(func(c *email.Config) { c.To, c.AllowDomains = "{{ .Text }}", []string{".example.com"} }), []string{"allow_domains"}},
 		{"a domain with its last dot", good(func(c *email.Config) { c.To, c.AllowDomains = "{{ .Text }}", []string{"example.com."} }), []string{"allow_domains"}},
@@ -91,6 +93,24 @@ func many(from, to int) string {
 		list = append(list, fmt.Sprintf("u%d@example.com", n))
 	}
 	return strings.Join(list, ", ")
+}
+
+// TestAnyDomain: "*" allows every domain, and still only what is an address.
+func TestAnyDomain(t *testing.T) {
+	s := start(t, mechanisms)
+	a := newAction(t, s, email.Config{To: "{{ .Fields.MAIL_TO }}", AllowDomains: []string{"*"}})
+	deliverable := func(to string) error {
+		return a.Deliver(t.Context(), []action.Message{entry(1, "x", "MAIL_TO="+to)})
+	}
+	if err := deliverable("ada@anywhere.example"); err != nil {
+		t.Error(err)
+	}
+	if err := deliverable("eve@evil.example@example.com"); !action.IsPermanent(err) {
+		t.Errorf("%v; want a permanent error", err)
+	}
+	if mails := s.Mails(); len(mails) != 1 || !slices.Equal(mails[0].To, []string{"ada@anywhere.example"}) {
+		t.Errorf("sent: %v", mails)
+	}
 }
 
 // TestRecipients: what an entry may name, and what is sent to nobody.

@@ -48,7 +48,8 @@ type Config struct {
 	Bcc string `yaml:"bcc"`
 	// AllowDomains and AllowAddresses are whom a To, Cc or Bcc that is more than fixed
 	// text may come to: the domains themselves, without those below them, and single
-	// addresses. Such a template needs one of them.
+	// addresses. Such a template needs one of them. The domain "*" is any: then only the
+	// pinned rules keep mail from going to anybody.
 	AllowDomains   []string `yaml:"allow_domains"`
 	AllowAddresses []string `yaml:"allow_addresses"`
 	// ReplyTo is where answers go: addresses as in From.
