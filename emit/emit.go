@@ -34,7 +34,9 @@ type Options struct {
 	// Fields are added to each entry.
 	Fields []Field
 	// Entries and Bytes bound the queue. Entries is rounded up to a power of two; each
-	// one keeps up to 1 KiB of memory beside Bytes. Default: 8192, and 16 MiB.
+	// one keeps up to 1 KiB of memory beside Bytes, and what is on its way to journald
+	// takes up to three times the largest entry, and the kernel's buffer
+	// (net.core.wmem_max) twice. Default: 8192, and 16 MiB.
 	Entries int
 	Bytes   int64
 	// DropOldest has a full queue drop its oldest entry, not the new one.

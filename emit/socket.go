@@ -83,7 +83,17 @@ func (s *socket) stop() {
 
 // sendFile sends an entry that is too large for a datagram as a sealed file in memory.
 // https://systemd.io/JOURNAL_NATIVE_PROTOCOL/#sending-messages-larger-than-the-datagram-size-limit
+//
+// The file's memory counts for nobody's buffer, so it waits until journald has taken all
+// that was sent before: one file at most is on its way.
 func sendFile(conn *net.UnixConn, entry []byte) error {
+	raw, err := conn.SyscallConn()
+	if err != nil {
+		return err
+	}
+	if err := raw.Write(allTaken); err != nil {
+		return err
+	}
 	fd, err := unix.MemfdCreate("journal-entry", unix.MFD_CLOEXEC|unix.MFD_ALLOW_SEALING)
 	if err != nil {
 		return fmt.Errorf("%w: make a file in memory: %w", errEntry, err)
@@ -98,14 +108,31 @@ func sendFile(conn *net.UnixConn, entry []byte) error {
 		return fmt.Errorf("%w: seal a file in memory: %w", errEntry, err)
 	}
 	// WriteMsgUnix refuses to send no data at all to a connected socket.
-	raw, err := conn.SyscallConn()
-	if err != nil {
-		return err
-	}
 	var sent error
 	err = raw.Write(func(to uintptr) bool {
 		sent = unix.Sendmsg(int(to), nil, unix.UnixRights(fd), nil, 0)
-		return sent != unix.EAGAIN
+		return sent != unix.EAGAIN && sent != unix.EINTR
 	})
-	return errors.Join(err, sent)
+	switch {
+	case err != nil: // of the connection, as where Close waits no longer
+		return err
+	case sent == nil || receiverGone(sent):
+		return sent
+	}
+	// The receiver or a security module wants no files, or too many are on their way: what
+	// is behind this entry is not to wait for that.
+	return fmt.Errorf("%w: send a file in memory: %w", errEntry, sent)
+}
+
+// allTaken says whether the receiver has taken everything that was sent. The kernel tells
+// of room in the socket whenever it has taken something.
+func allTaken(fd uintptr) bool {
+	n, err := unix.IoctlGetInt(int(fd), unix.SIOCOUTQ)
+	// While the kernel tells of room, a byte of what it frees still counts (sock_wfree).
+	return err != nil || n <= 1
+}
+
+// receiverGone says whether a socket's peer is there no more.
+func receiverGone(err error) bool {
+	return errors.Is(err, unix.ECONNREFUSED) || errors.Is(err, unix.ECONNRESET) || errors.Is(err, unix.ENOTCONN) || errors.Is(err, unix.EPIPE)
 }
