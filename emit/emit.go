@@ -34,9 +34,10 @@ type Options struct {
 	// Fields are added to each entry.
 	Fields []Field
 	// Entries and Bytes bound the queue. Entries is rounded up to a power of two; each
-	// one keeps up to 1 KiB of memory beside Bytes, and what is on its way to journald
-	// takes up to three times the largest entry, and the kernel's buffer
-	// (net.core.wmem_max) twice. Default: 8192, and 16 MiB.
+	// one keeps up to 1 KiB of memory beside Bytes. What is on its way to journald is not
+	// in the queue: that is one entry, or its copy in a file that journald has yet to
+	// take, and what the kernel buffers, twice net.core.wmem_max at most. Default: 8192,
+	// and 16 MiB.
 	Entries int
 	Bytes   int64
 	// DropOldest has a full queue drop its oldest entry, not the new one.
@@ -64,6 +65,7 @@ type Emitter struct {
 	closed  atomic.Bool
 	writer  writer
 	abandon sync.Once
+	cause   error // why Close waited no longer
 }
 
 // Stats are counts since New. Sent is Written + Dropped + what is in the queue.
@@ -190,18 +192,22 @@ func (e *Emitter) Stats() Stats {
 }
 
 // Close lets what is queued be written until ctx is done, and ends the Emitter. Entries
-// that are sent later are dropped. Its error says how many were not written.
+// that are sent later are dropped. Its error says how many were not written,
+// whichever call it was that waited no longer.
 func (e *Emitter) Close(ctx context.Context) error {
 	e.closed.Store(true)
 	e.rouse()
 	select {
 	case <-e.writer.done:
 	case <-ctx.Done():
-		e.abandon.Do(e.writer.abandon)
+		e.abandon.Do(func() {
+			e.cause = ctx.Err()
+			e.writer.abandon()
+		})
 		<-e.writer.done
 	}
-	if left := e.writer.left.Load(); left > 0 {
-		return fmt.Errorf("close emitter: %d entries were not written: %w", left, ctx.Err())
+	if left := e.writer.left; left > 0 {
+		return fmt.Errorf("close emitter: %d entries were not written: %w", left, e.cause)
 	}
 	return nil
 }

@@ -108,5 +108,10 @@ func (q *queue) release(s *slot, position uint64) {
 	s.turn.Store(position + q.mask + 1)
 }
 
-// empty says whether everything that was claimed has been taken.
-func (q *queue) empty() bool { return q.head.Load() == q.tail.Load() }
+// length is how many entries were claimed and not taken.
+func (q *queue) length() uint64 {
+	head := q.head.Load() // first, for the tail is never behind it
+	return q.tail.Load() - head
+}
+
+func (q *queue) empty() bool { return q.length() == 0 }

@@ -26,7 +26,7 @@ type writer struct {
 	done    chan struct{} // closed in the end
 	stop    chan struct{} // closed where Close waits no longer
 	ended   atomic.Bool
-	left    atomic.Uint64 // entries that Close gave up
+	left    uint64 // entries that Close gave up; to be read once done is closed
 
 	entry        []byte // the one that is being written
 	reported     uint64 // how many dropped entries have been told of
@@ -45,12 +45,11 @@ func (w *writer) run() {
 	for w.next() {
 	}
 	w.report(true)
-	before := w.emitter.dropped.Load()
+	if w.stopped() { // else they came only after Close
+		w.left += w.emitter.queue.length()
+	}
 	w.ended.Store(true)
 	w.emitter.discard()
-	if w.stopped() { // else they came only after Close
-		w.left.Store(w.emitter.dropped.Load() - before)
-	}
 }
 
 // next writes an entry, or waits for one. It is false where the writer is to end.
@@ -66,6 +65,9 @@ func (w *writer) next() bool {
 			e.written.Add(1)
 		} else {
 			e.dropped.Add(1)
+			if w.stopped() {
+				w.left++
+			}
 		}
 		if position%1024 == 0 {
 			w.report(false)
