@@ -56,6 +56,7 @@ const (
 type Emitter struct {
 	queue      *queue
 	constant   []byte // the fields of every entry
+	most       int    // fields of an entry beside those
 	dropOldest bool
 
 	sent, written, dropped, invalid atomic.Uint64
@@ -74,7 +75,8 @@ type Stats struct {
 	Sent, Written uint64
 	// Dropped is how many were not written, as the queue was full, or Close came first.
 	Dropped uint64
-	// Invalid is how many fields were left out for their names.
+	// Invalid is how many fields were left out, for their names, or as an entry had more
+	// than 1000 of them.
 	Invalid uint64
 }
 
@@ -100,9 +102,11 @@ func New(o Options) *Emitter {
 	}
 	identifier := String("SYSLOG_IDENTIFIER", o.Identifier)
 	e.constant = e.appendField(nil, &identifier)
+	o.Fields = e.atMost(o.Fields, mostFields/2)
 	for i := range o.Fields {
 		e.constant = e.appendField(e.constant, &o.Fields[i])
 	}
+	e.most = mostFields - len(o.Fields)
 	e.writer = writer{emitter: e, socket: socket{path: o.Socket}, done: make(chan struct{}), stop: make(chan struct{})}
 	go e.writer.run()
 	return e
@@ -111,6 +115,7 @@ func New(o Options) *Emitter {
 // Send queues an entry. It never waits; after Close it only counts.
 func (e *Emitter) Send(p Priority, message string, fields ...Field) {
 	e.sent.Add(1)
+	fields = e.atMost(fields, e.most)
 	size := int64(len(e.constant) + len(message) + 64)
 	for i := range fields {
 		size += int64(fields[i].size())
@@ -157,6 +162,19 @@ func (e *Emitter) discard() {
 		e.queue.release(s, position)
 		e.dropped.Add(1)
 	}
+}
+
+// mostFields is how many an entry has at most, beside some ten of the package's own:
+// journald throws one away, and says nothing, that has more than 1024
+// (ENTRY_FIELD_COUNT_MAX in systemd's journal-importer.h).
+const mostFields = 1000
+
+func (e *Emitter) atMost(fields []Field, n int) []Field {
+	if len(fields) <= n {
+		return fields
+	}
+	e.invalid.Add(uint64(len(fields) - n))
+	return fields[:n]
 }
 
 func (e *Emitter) appendField(b []byte, f *Field) []byte {

@@ -13,6 +13,7 @@ import (
 type encoder struct {
 	handler *handler
 	b       []byte
+	fields  int      // how many attributes are in b
 	name    []byte   // what the open groups make of a name
 	groups  []string // the same, for ReplaceAttr
 }
@@ -144,6 +145,11 @@ func (e *encoder) group(a slog.Attr) {
 
 // field adds a field with what is no group.
 func (e *encoder) field(a slog.Attr) {
+	if e.fields == e.handler.emitter.most {
+		e.handler.emitter.invalid.Add(1)
+		return
+	}
+	e.fields++
 	length := len(e.name)
 	e.name = appendKey(e.name, a.Key)
 	e.b = appendAttrName(e.b, e.name)

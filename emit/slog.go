@@ -61,6 +61,7 @@ type handler struct {
 	sources *sources
 
 	fields []byte   // those of WithAttrs, as journald wants them
+	count  int      // of them
 	prefix []byte   // what the groups of WithGroup make of a name: "REQ_"
 	groups []string // the same, for ReplaceAttr
 }
@@ -74,11 +75,11 @@ func (h *handler) WithAttrs(attrs []slog.Attr) slog.Handler {
 		return h
 	}
 	c := *h
-	e := encoder{handler: h, b: slices.Clip(h.fields), name: slices.Clip(h.prefix), groups: h.groups}
+	e := encoder{handler: h, b: slices.Clip(h.fields), fields: h.count, name: slices.Clip(h.prefix), groups: h.groups}
 	for _, a := range attrs {
 		e.attr(a)
 	}
-	c.fields = e.b
+	c.fields, c.count = e.b, e.fields
 	return &c
 }
 
@@ -101,7 +102,7 @@ const keepBuffer = 16 << 10
 
 func (h *handler) Handle(ctx context.Context, r slog.Record) error {
 	e := buffers.Get().(*encoder)
-	*e = encoder{handler: h, b: e.b[:0], name: e.name[:0]}
+	*e = encoder{handler: h, b: e.b[:0], fields: h.count, name: e.name[:0]}
 	e.record(ctx, r)
 	h.emitter.sendEncoded(e.b)
 	if cap(e.b) <= keepBuffer {

@@ -408,3 +408,11 @@ func TestTrailers(t *testing.T) {
 		t.Errorf("the trailer is %q", text)
 	}
 }
+
+// A client that sends a header very often does not get around being kept.
+func TestManyHeaders(t *testing.T) {
+	r := start(t, capture.Options{Headers: []string{"X-Forwarded-For"}}, func(http.ResponseWriter, *http.Request) {})
+	conn := r.dial("POST / HTTP/1.1\nHost: shop\nConnection: close\nContent-Length: 4\n" + strings.Repeat("X-Forwarded-For: 1\n", 2000) + "\nbody")
+	io.Copy(io.Discard, conn)
+	r.want(r.last(1), "body", "4", "")
+}

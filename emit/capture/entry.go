@@ -40,6 +40,10 @@ func headers(names []string) []header {
 	return list
 }
 
+// mostFields is for clients that send one header many times: the body is to be there, too,
+// and emit.Emitter takes 1000 fields.
+const mostFields = 500
+
 // entry is what is known of a request before its body. Its names are those of CGI
 // (RFC 3875), where that has one.
 type entry struct {
@@ -63,6 +67,9 @@ func (m *Middleware) newEntry(r *http.Request, id string) entry {
 	}
 	for _, h := range m.headers {
 		for _, value := range r.Header[h.key] {
+			if len(e.fields) == mostFields {
+				return e
+			}
 			e.fields = append(e.fields, emit.String(h.field, value))
 		}
 	}
