@@ -59,14 +59,21 @@ type Emitter struct {
 	most       int    // fields of an entry beside those
 	dropOldest bool
 
-	sent, written, dropped, invalid atomic.Uint64
-
 	asleep  atomic.Bool
 	wake    chan struct{} // to the writer, once for each time that it is asleep
 	closed  atomic.Bool
-	writer  writer
+	ended   atomic.Bool // the writer has
 	abandon sync.Once
 	cause   error // why Close waited no longer
+
+	// What is above is read by each Send; the counters are written by different processors.
+	_                [64]byte
+	sent             atomic.Uint64
+	_                [64]byte
+	dropped, invalid atomic.Uint64
+	_                [64]byte
+	written          atomic.Uint64
+	writer           writer
 }
 
 // Stats are counts since New. Sent is Written + Dropped + what is in the queue.
@@ -116,7 +123,8 @@ func New(o Options) *Emitter {
 func (e *Emitter) Send(p Priority, message string, fields ...Field) {
 	e.sent.Add(1)
 	fields = e.atMost(fields, e.most)
-	size := int64(len(e.constant) + len(message) + 64)
+	text := Field{name: "MESSAGE", text: message}
+	size := int64(len("PRIORITY=6\n") + text.size() + len(e.constant))
 	for i := range fields {
 		size += int64(fields[i].size())
 	}
@@ -127,7 +135,6 @@ func (e *Emitter) Send(p Priority, message string, fields ...Field) {
 	}
 	b := append(s.room(), "PRIORITY="...)
 	b = append(b, '0'+byte(min(max(p, Emerg), Debug)), '\n')
-	text := Field{name: "MESSAGE", text: message}
 	b, _ = text.append(b)
 	for i := range fields {
 		b = e.appendField(b, &fields[i])
@@ -140,7 +147,7 @@ func (e *Emitter) Send(p Priority, message string, fields ...Field) {
 func (e *Emitter) publish(s *slot, position uint64) {
 	s.publish(position)
 	e.rouse()
-	if e.writer.ended.Load() { // it came just too late
+	if e.ended.Load() { // it came just too late
 		e.discard()
 	}
 }

@@ -277,8 +277,8 @@ func TestFull(t *testing.T) {
 	}{
 		{"the newest go", emit.Options{Entries: 4}, 1, "0", "3"},
 		{"the oldest go", emit.Options{Entries: 4, DropOldest: true}, 1, "6", "9"},
-		{"the newest go, by bytes", emit.Options{Bytes: 4000}, 900, "0", "2"},
-		{"the oldest go, by bytes", emit.Options{Bytes: 4000, DropOldest: true}, 900, "7", "9"},
+		{"the newest go, by bytes", emit.Options{Bytes: 3500}, 900, "0", "2"},
+		{"the oldest go, by bytes", emit.Options{Bytes: 3500, DropOldest: true}, 900, "7", "9"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			dir := t.TempDir()
@@ -316,7 +316,8 @@ func TestFull(t *testing.T) {
 	}
 }
 
-// TestAllocations: a Send that finds room allocates nothing, once the queue has its memory.
+// TestAllocations: a Send that finds room allocates the memory of its slot, whatever its
+// size, and nothing once the queue has its memory.
 func TestAllocations(t *testing.T) {
 	path, conn := silent(t)
 	go io.Copy(io.Discard, conn)
@@ -325,6 +326,13 @@ func TestAllocations(t *testing.T) {
 	defer closeAll(t, e)
 	send := func() {
 		e.Send(emit.Info, "ada@example.com has signed up", emit.String("USER_ID", "4711"), emit.Int("AGE", 36), emit.Bytes("RAW", []byte("x")))
+	}
+	for _, size := range []int{10, 300, 700, 900, 2000} {
+		message := strings.Repeat("x", size)
+		n := testing.AllocsPerRun(entries/8, func() { e.Send(emit.Info, message, emit.String("USER_ID", "4711")) })
+		if n > 1 {
+			t.Errorf("%v allocations for the first entries of %d bytes", n, size)
+		}
 	}
 	for range entries {
 		send()

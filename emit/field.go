@@ -57,8 +57,17 @@ func Duration(name string, value time.Duration) Field {
 	return Field{name: name, int: int64(value), kind: isFloat}
 }
 
-// size is how many bytes append may add.
-func (f *Field) size() int { return len(f.name) + len(f.text) + len(f.bytes) + 32 }
+// size is how many bytes append may add, and not many more: slots that are larger than
+// their entries make the queue slower.
+func (f *Field) size() int {
+	switch f.kind {
+	case isInt, isFloat:
+		return len(f.name) + 26 // of a number, and = and a line break
+	case isBytes:
+		return len(f.name) + len(f.bytes) + 10 // two line breaks and the length
+	}
+	return len(f.name) + len(f.text) + 10
+}
 
 // append adds the field in journald's native form. It is false where the name is none.
 // https://systemd.io/JOURNAL_NATIVE_PROTOCOL/

@@ -3,6 +3,7 @@ package emit_test
 import (
 	"fmt"
 	"log/slog"
+	"math"
 	"slices"
 	"testing"
 
@@ -50,5 +51,18 @@ func TestManyFields(t *testing.T) {
 	}
 	if s, want := e.Stats().Invalid, uint64(1500+1500+1500+1500+(1500+300)+(1500+2000)); s != want {
 		t.Errorf("%d fields were left out, want %d", s, want)
+	}
+}
+
+// TestSizes: the room that is made for a field is enough, and not much more.
+func TestSizes(t *testing.T) {
+	for _, f := range []emit.Field{
+		emit.String("A", ""), emit.String("A", "b"), emit.String("A", "\n"), emit.String("a-b", "c"), emit.String("__A", "b"), emit.String("", ""),
+		emit.Bytes("A", nil), emit.Bytes("A", []byte("\x00")), emit.Int("A", 0), emit.Int("A", math.MinInt64), emit.Int("A", math.MaxInt64),
+		emit.Duration("A", math.MinInt64), emit.Duration("A", math.MaxInt64), emit.Duration("A", -1), emit.Duration("A", 1234567890123456789),
+	} {
+		if most, is := f.Sizes(); is > most || most > is+26 {
+			t.Errorf("%+v: room for %d bytes, and it has %d", f, most, is)
+		}
 	}
 }

@@ -31,10 +31,10 @@ type slot struct {
 // keepRoom is how much memory an empty slot may keep: most entries have room in it.
 const keepRoom = 1 << 10
 
-// room is for the entry of a slot that was claimed: a large one is made at once, where
-// append would copy it several times.
+// room is for the entry of a slot that was claimed: it is made at once, where append
+// would copy the entry several times.
 func (s *slot) room() []byte {
-	if s.size > keepRoom {
+	if s.size > int64(cap(s.entry)) {
 		return make([]byte, 0, s.size)
 	}
 	return s.entry[:0]
@@ -56,6 +56,10 @@ func newQueue(entries int, limit int64) *queue {
 // claim takes the slot for the next entry, which will have so many bytes at most. It
 // is nil where there is no room. The entry is there once publish was called.
 func (q *queue) claim(size int64) (s *slot, position uint64) {
+	// A full queue is only looked at: what many processors write to at a time is slow.
+	if position = q.tail.Load(); q.slots[position&q.mask].turn.Load() < position {
+		return nil, 0
+	}
 	if q.bytes.Add(size) > q.limit {
 		q.bytes.Add(-size)
 		return nil, 0

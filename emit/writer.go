@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"runtime"
 	"strconv"
-	"sync/atomic"
 	"time"
 )
 
@@ -25,8 +24,7 @@ type writer struct {
 	socket  socket
 	done    chan struct{} // closed in the end
 	stop    chan struct{} // closed where Close waits no longer
-	ended   atomic.Bool
-	left    uint64 // entries that Close gave up; to be read once done is closed
+	left    uint64        // entries that Close gave up; to be read once done is closed
 
 	entry        []byte // the one that is being written
 	reported     uint64 // how many dropped entries have been told of
@@ -48,7 +46,7 @@ func (w *writer) run() {
 	if w.stopped() { // else they came only after Close
 		w.left += w.emitter.queue.length()
 	}
-	w.ended.Store(true)
+	w.emitter.ended.Store(true)
 	w.emitter.discard()
 }
 
