@@ -65,6 +65,7 @@ func (b *bench) emitSend() (reached, compared, want string, err error) {
 			case <-stop:
 				return
 			default:
+				continue
 			}
 		}
 	}()
