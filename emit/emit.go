@@ -198,8 +198,9 @@ func (e *Emitter) room(size int64) (s *slot, position uint64) {
 		return nil, 0
 	}
 	s, position = e.queue.claim(size)
-	// The writer and others take room, too: after some tries the new entry gives way.
-	for tries := 0; s == nil && e.dropOldest && tries < 64; tries++ {
+	// The writer and others take room, too: after some tries the new entry gives way. One
+	// that is large needs the room of many.
+	for tries := 64 + size/64; s == nil && e.dropOldest && tries > 0; tries-- {
 		oldest, at := e.queue.take()
 		if oldest == nil {
 			return nil, 0

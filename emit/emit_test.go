@@ -316,6 +316,28 @@ func TestFull(t *testing.T) {
 	}
 }
 
+// TestLargeAmongSmall: a large entry that is new takes the room of as many as it needs.
+func TestLargeAmongSmall(t *testing.T) {
+	e := emit.New(emit.Options{Socket: filepath.Join(t.TempDir(), "none"), Bytes: 64 << 10, DropOldest: true})
+	e.Send(emit.Info, "held")
+	until(t, "the writer to take it", e.Held)
+	for range 1000 {
+		e.Send(emit.Info, "small")
+	}
+	before := e.Stats().Dropped
+	e.Send(emit.Info, strings.Repeat("x", 60<<10))
+	large := e.Stats().Dropped - before
+	e.Send(emit.Info, "small")
+	if n := e.Stats().Dropped - before - large; large < 100 || n > 1 {
+		t.Errorf("%d entries went for the large one, and %d for a small one then", large, n)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := e.Close(ctx); err == nil || e.Stats().Sent != e.Stats().Dropped {
+		t.Errorf("%v, %+v", err, e.Stats())
+	}
+}
+
 // TestAllocations: a Send that finds room allocates the memory of its slot, whatever its
 // size, and nothing once the queue has its memory.
 func TestAllocations(t *testing.T) {
