@@ -162,7 +162,8 @@ func (b *bench) pinnedWhole() (reached, compared, want string, err error) {
 	if err != nil {
 		return
 	}
-	return b.byIndex(`[{name: unit, match: {_SYSTEMD_UNIT: app7.service}, actions: [a]}]`, entries)
+	reached, compared, _, err = b.byIndex(`[{name: unit, match: {_SYSTEMD_UNIT: app7.service}, actions: [a]}]`, entries)
+	return reached, compared, "", err
 }
 
 // byIndex reads what a rule wants of the unit: beside the C loop over the same
