@@ -20,7 +20,7 @@ import (
 	"github.com/journald-router/journald-router/emit"
 	"github.com/journald-router/journald-router/journal"
 	"github.com/journald-router/journald-router/journal/journaltest"
-	"github.com/journald-router/journald-router/journal/sdjournal"
+	storage "github.com/journald-router/journald-router/journal/journaltest/stored"
 )
 
 func socketOf(j *journaltest.T) string {
@@ -30,27 +30,7 @@ func socketOf(j *journaltest.T) string {
 // stored calls each with every entry of the namespace that the program "emitter" logged.
 func stored(t *testing.T, j *journaltest.T, each func(journal.Record)) {
 	t.Helper()
-	j.Sync()
-	r, err := sdjournal.Open(sdjournal.Options{Namespace: j.Namespace(), Start: journal.Beginning, MaxFieldBytes: 64 << 20})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer r.Close()
-	for {
-		e, err := r.Next()
-		if err == io.EOF {
-			return
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-		if e == nil {
-			continue
-		}
-		record, err := e.Record()
-		if err != nil {
-			t.Fatal(err)
-		}
+	for _, record := range storage.In(t, j.Journald) {
 		if v, _ := record.Get("SYSLOG_IDENTIFIER"); string(v) == "emitter" {
 			each(record)
 		}

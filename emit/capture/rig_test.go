@@ -16,9 +16,8 @@ import (
 
 	"github.com/journald-router/journald-router/emit"
 	"github.com/journald-router/journald-router/emit/capture"
-	"github.com/journald-router/journald-router/journal"
 	"github.com/journald-router/journald-router/journal/journaltest"
-	"github.com/journald-router/journald-router/journal/sdjournal"
+	"github.com/journald-router/journald-router/journal/journaltest/stored"
 )
 
 // rig is a server whose requests are kept in a private journald.
@@ -107,27 +106,7 @@ func (r *rig) entries(n uint64) (entries []entry) {
 			r.t.Fatalf("%d are not kept: %+v, %+v", n, r.keep.Stats(), r.emit.Stats())
 		}
 	}
-	r.journal.Sync()
-	reader, err := sdjournal.Open(sdjournal.Options{Namespace: r.journal.Namespace(), Start: journal.Beginning})
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	defer reader.Close()
-	for {
-		e, err := reader.Next()
-		if err == io.EOF {
-			break
-		}
-		if err != nil {
-			r.t.Fatal(err)
-		}
-		if e == nil {
-			continue
-		}
-		record, err := e.Record()
-		if err != nil {
-			r.t.Fatal(err)
-		}
+	for _, record := range stored.In(r.t, r.journal.Journald) {
 		if id, _ := record.Get("MESSAGE_ID"); string(id) != capture.MessageID {
 			continue
 		}

@@ -15,10 +15,11 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/journald-router/journald-router/internal/child"
 )
 
 // Options of a private journald. The zero value keeps its journal in /run.
@@ -40,7 +41,7 @@ type Journald struct {
 
 	cmd    *exec.Cmd
 	stderr bytes.Buffer // readable once exited is closed
-	exited chan struct{}
+	exited <-chan struct{}
 }
 
 // ErrNotInstalled is returned where a program is missing; the error names the
@@ -112,20 +113,9 @@ func (j *Journald) launch() error {
 	cmd := exec.Command(program, j.namespace)
 	j.stderr.Reset()
 	cmd.Stderr = &j.stderr
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
-	started, exited := make(chan error), make(chan struct{})
-	go func() {
-		// The kernel sends Pdeathsig when the thread that started the process ends.
-		runtime.LockOSThread()
-		defer runtime.UnlockOSThread()
-		err := cmd.Start()
-		started <- err
-		if err == nil {
-			cmd.Wait()
-			close(exited)
-		}
-	}()
-	if err := <-started; err != nil {
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	exited, err := child.Start(cmd, syscall.SIGKILL)
+	if err != nil {
 		return err
 	}
 	j.cmd, j.exited = cmd, exited

@@ -7,7 +7,6 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -20,7 +19,7 @@ import (
 
 	"github.com/journald-router/journald-router/journal"
 	"github.com/journald-router/journald-router/journal/journaltest"
-	"github.com/journald-router/journald-router/journal/sdjournal"
+	"github.com/journald-router/journald-router/journal/journaltest/stored"
 )
 
 // work is a directory for all tests.
@@ -118,31 +117,12 @@ func (r *rig) signal(s syscall.Signal) {
 // entries are those in the journal, but journald's own.
 func (r *rig) entries() (all []journal.Record) {
 	r.t.Helper()
-	r.j.Sync()
-	reader, err := sdjournal.Open(sdjournal.Options{Namespace: r.j.Namespace(), Start: journal.Beginning, MaxFieldBytes: 16 << 20})
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	defer reader.Close()
-	for {
-		e, err := reader.Next()
-		if err == io.EOF {
-			return all
-		}
-		if err != nil {
-			r.t.Fatal(err)
-		}
-		if e == nil {
-			continue
-		}
-		record, err := e.Record()
-		if err != nil {
-			r.t.Fatal(err)
-		}
+	for _, record := range stored.In(r.t, r.j.Journald) {
 		if value(record, "SYSLOG_IDENTIFIER") != "systemd-journald" {
 			all = append(all, record)
 		}
 	}
+	return all
 }
 
 func value(r journal.Record, field string) string {

@@ -15,8 +15,10 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"syscall"
 	"time"
 
+	"github.com/journald-router/journald-router/internal/child"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 )
@@ -32,7 +34,7 @@ type Server struct {
 
 	program, config string
 	cmd             *exec.Cmd
-	ended           chan error
+	ended           <-chan struct{}
 	log             bytes.Buffer // to be read once it has ended
 }
 
@@ -76,11 +78,10 @@ func build() (string, error) {
 func (s *Server) Start() error {
 	s.cmd = exec.Command(s.program, "--config", s.config)
 	s.cmd.Stderr = &s.log
-	if err := s.cmd.Start(); err != nil {
+	var err error
+	if s.ended, err = child.Start(s.cmd, syscall.SIGKILL); err != nil {
 		return fmt.Errorf("start nats-server: %w", err)
 	}
-	s.ended = make(chan error, 1)
-	go func() { s.ended <- s.cmd.Wait() }()
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
 	for deadline := time.Now().Add(startTime); ; <-tick.C {
@@ -88,8 +89,8 @@ func (s *Server) Start() error {
 			return nil
 		}
 		select {
-		case err := <-s.ended:
-			return fmt.Errorf("nats-server has ended: %v\n%s", err, &s.log)
+		case <-s.ended:
+			return fmt.Errorf("nats-server has ended: %v\n%s", s.cmd.ProcessState, &s.log)
 		default:
 		}
 		if time.Now().After(deadline) {
@@ -116,7 +117,6 @@ func (s *Server) listens() bool {
 func (s *Server) Kill() {
 	s.cmd.Process.Kill()
 	<-s.ended
-	s.ended <- nil
 }
 
 // URL is what a client connects to.

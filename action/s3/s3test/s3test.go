@@ -21,6 +21,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/journald-router/journald-router/internal/child"
 	"github.com/klauspost/compress/zstd"
 	"github.com/minio/minio-go/v7"
 	"github.com/minio/minio-go/v7/pkg/credentials"
@@ -39,8 +40,8 @@ type Server struct {
 	Endpoint string
 
 	dir, address string
-	process      *os.Process   // nil: it does not run
-	ended        chan struct{} // closed when it does not any more
+	process      *os.Process     // nil: it does not run
+	ended        <-chan struct{} // closed when it does not any more
 	log          logged
 	client       *minio.Client
 }
@@ -111,9 +112,11 @@ func (s *Server) Restart() error {
 		"--sidecar", filepath.Join(s.dir, "metadata"), filepath.Join(s.dir, "buckets"))
 	cmd.Env = append(os.Environ(), "ROOT_ACCESS_KEY_ID="+AccessKey, "ROOT_SECRET_ACCESS_KEY="+SecretKey)
 	cmd.Stdout, cmd.Stderr = &s.log, &s.log
-	if err := s.keep(cmd); err != nil {
+	ended, err := child.Start(cmd, syscall.SIGKILL)
+	if err != nil {
 		return err
 	}
+	s.process, s.ended = cmd.Process, ended
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
 	for deadline := time.Now().Add(30 * time.Second); ; <-tick.C {
@@ -122,40 +125,17 @@ func (s *Server) Restart() error {
 			resp.Body.Close()
 			return nil
 		}
-		ended := false
+		over := false
 		select {
-		case <-s.ended:
-			ended = true
+		case <-ended:
+			over = true
 		default:
 		}
-		if ended || time.Now().After(deadline) {
+		if over || time.Now().After(deadline) {
 			s.Kill()
 			return fmt.Errorf("versitygw does not answer: %w: %s", err, s.log.String())
 		}
 	}
-}
-
-// keep runs the service, which ends with this process in any case: a test that panics
-// stops nothing. The kernel takes the end of the thread that started it for that of the
-// process, and so the thread is kept. https://github.com/golang/go/issues/27505
-func (s *Server) keep(cmd *exec.Cmd) error {
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	started, ended := make(chan error), make(chan struct{})
-	go func() {
-		runtime.LockOSThread()
-		defer runtime.UnlockOSThread()
-		err := cmd.Start()
-		started <- err
-		if err == nil {
-			cmd.Wait() // it is killed: that is no error
-			close(ended)
-		}
-	}()
-	if err := <-started; err != nil {
-		return err
-	}
-	s.process, s.ended = cmd.Process, ended
-	return nil
 }
 
 // Kill ends the service at once. It does nothing to one that has ended.

@@ -14,7 +14,6 @@ import (
 	"os/exec"
 	"os/user"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -23,6 +22,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/journald-router/journald-router/internal/authority"
+	"github.com/journald-router/journald-router/internal/child"
 )
 
 // User and Password are those of the superuser, by scram-sha-256, which the server
@@ -45,7 +45,7 @@ type Server struct {
 	bin        string
 	credential *syscall.Credential // nil: that of this process
 	process    *os.Process         // nil: it does not run
-	ended      chan struct{}       // closed when it does not any more
+	ended      <-chan struct{}     // closed when it does not any more
 }
 
 // Start makes a server in a directory of its own below dir, which the user postgres
@@ -161,9 +161,11 @@ func (s *Server) Start() error {
 	defer log.Close()
 	cmd := s.command("postgres", "-D", s.path("data"))
 	cmd.Stdout, cmd.Stderr = log, log
-	if err := s.keep(cmd); err != nil {
+	ended, err := child.Start(cmd, syscall.SIGQUIT)
+	if err != nil {
 		return err
 	}
+	s.process, s.ended = cmd.Process, ended
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
 	for deadline := time.Now().Add(time.Minute); ; <-tick.C {
@@ -177,29 +179,6 @@ func (s *Server) Start() error {
 			return fmt.Errorf("the server does not start: %w\n%s", err, s.Log())
 		}
 	}
-}
-
-// keep runs the server, which ends with this process in any case: a test that panics
-// stops nothing. The kernel takes the end of the thread that started it for that of the
-// process, and so the thread is kept. https://github.com/golang/go/issues/27505
-func (s *Server) keep(cmd *exec.Cmd) error {
-	cmd.SysProcAttr.Pdeathsig = syscall.SIGQUIT
-	started, ended := make(chan error), make(chan struct{})
-	go func() {
-		runtime.LockOSThread()
-		defer runtime.UnlockOSThread()
-		err := cmd.Start()
-		started <- err
-		if err == nil {
-			cmd.Wait() // its status after a crash is not 0
-			close(ended)
-		}
-	}()
-	if err := <-started; err != nil {
-		return err
-	}
-	s.process, s.ended = cmd.Process, ended
-	return nil
 }
 
 // Stop ends the server: in an orderly way, its clients thrown out; or at once, as if it

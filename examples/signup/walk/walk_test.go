@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"fmt"
-	"io"
 	"strconv"
 	"strings"
 	"sync"
@@ -13,8 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/journald-router/journald-router/emit"
-	"github.com/journald-router/journald-router/journal"
-	"github.com/journald-router/journald-router/journal/sdjournal"
+	"github.com/journald-router/journald-router/journal/journaltest/stored"
 )
 
 // TestWalk: what `make example` does.
@@ -213,22 +211,8 @@ func TestQueueIsFull(t *testing.T) {
 // are, and how many they say were dropped.
 func (r *rig) stored(t *testing.T) (asked tally, entries, dropped uint64) {
 	t.Helper()
-	check(t, r.journal.Sync())
-	reader, err := sdjournal.Open(sdjournal.Options{Namespace: r.journal.Namespace(), Start: journal.Beginning, MaxFieldBytes: 64 << 20})
-	check(t, err)
-	defer reader.Close()
 	asked = make(tally)
-	for {
-		e, err := reader.Next()
-		if err == io.EOF {
-			return asked, entries, dropped
-		}
-		check(t, err)
-		if e == nil {
-			continue
-		}
-		record, err := e.Record()
-		check(t, err)
+	for _, record := range stored.In(t, r.journal) {
 		get := func(name string) string {
 			v, _ := record.Get(name)
 			return string(v)
@@ -259,6 +243,7 @@ func (r *rig) stored(t *testing.T) (asked tally, entries, dropped uint64) {
 			t.Errorf("an entry that asks for nothing: %s", record.AppendJSON(nil))
 		}
 	}
+	return asked, entries, dropped
 }
 
 func total(t tally) (n int) {
