@@ -24,7 +24,7 @@ func TestContainer(t *testing.T) {
 		{"enable", testEnable},
 		{"unprivileged", testUnprivileged},
 		{"log lines arrive", testArrive},
-		{"file and exec actions", testSandbox},
+		{"file, exec and sql actions", testSandbox},
 		{"reload", testReload},
 		{"watchdog", testWatchdog},
 		{"stream", testStream},
@@ -99,7 +99,7 @@ func testArrive(t *testing.T, m *machine) {
 	}
 }
 
-// testSandbox checks that the unit's hardening leaves room for file and exec actions.
+// testSandbox checks that the unit's hardening leaves room for file, exec and sql actions.
 func testSandbox(t *testing.T, m *machine) {
 	m.run(t, "logger", "FILE: kept")
 	m.run(t, "logger", "EXEC: ran")
@@ -113,6 +113,13 @@ func testSandbox(t *testing.T, m *machine) {
 			return got == want
 		})
 	}
+	m.run(t, "logger", "SQL: a row of the table")
+	eventually(t, 15*time.Second, "the row in SQLite's files", func() bool {
+		_, err := m.try("sh", "-c", "grep --quiet --text 'a row of the table' /var/lib/journald-router/entries.db*")
+		return err == nil
+	})
+	// As an administrator, with the credentials that the service gets.
+	m.run(t, "env", "CREDENTIALS_DIRECTORY=/etc/journald-router", "journald-router", "check", "--connect")
 }
 
 // testReload checks that an invalid file changes nothing and says why, and that
