@@ -4,7 +4,6 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"net/url"
-	"reflect"
 	"regexp"
 	"strconv"
 	"strings"
@@ -113,42 +112,4 @@ func login(u *url.URL, written string) (parts []string) {
 		parts = append(parts, raw)
 	}
 	return parts
-}
-
-// collectPasswords keeps those in URLs among the settings, which may not be secret as
-// a whole.
-func (l *loader) collectPasswords(settings reflect.Value) {
-	walkTexts(settings, func(s string) {
-		if u, err := url.Parse(s); err == nil && u.Host != "" {
-			for _, part := range login(u, s) {
-				l.secrets[part] = true
-			}
-		}
-	})
-}
-
-// walkTexts visits every text in a Config.
-func walkTexts(v reflect.Value, visit func(string)) {
-	switch v.Kind() {
-	case reflect.String:
-		visit(v.String())
-	case reflect.Struct:
-		for i := range v.NumField() {
-			if v.Type().Field(i).IsExported() {
-				walkTexts(v.Field(i), visit)
-			}
-		}
-	case reflect.Map:
-		for it := v.MapRange(); it.Next(); {
-			walkTexts(it.Value(), visit)
-		}
-	case reflect.Slice:
-		for i := range v.Len() {
-			walkTexts(v.Index(i), visit)
-		}
-	case reflect.Pointer:
-		if !v.IsNil() {
-			walkTexts(v.Elem(), visit)
-		}
-	}
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"net/url"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -141,12 +142,17 @@ func (l *loader) lacksCredential(v strict.Value) bool {
 // they may into a header or a variable.
 var tellingNames = regexp.MustCompile(`(?i)token|key|secret|passw|auth|creds|cookie|webhook_url`)
 
-// collectSecrets keeps what the settings have that is secret by its type,
-// wherever it came from.
+// collectSecrets keeps what the settings have that is secret by its type, wherever it
+// came from, and the passwords in URLs that are not secret as a whole.
 func (l *loader) collectSecrets(settings any, v strict.Value) {
-	l.collectPasswords(reflect.ValueOf(settings))
-	walkSecrets(reflect.ValueOf(settings), "", func(key string, s action.Secret) {
-		if s == "" || s == standIn {
+	walkTexts(reflect.ValueOf(settings), "", func(key string, text reflect.Value) {
+		if u, err := url.Parse(text.String()); err == nil && u.Host != "" {
+			for _, part := range login(u, text.String()) {
+				l.secrets[part] = true
+			}
+		}
+		s, ok := reflect.TypeAssert[action.Secret](text)
+		if !ok || s == "" || s == standIn {
 			return
 		}
 		l.secrets[s.Reveal()] = true
@@ -156,31 +162,29 @@ func (l *loader) collectSecrets(settings any, v strict.Value) {
 	})
 }
 
-// walkSecrets visits every secret in a Config with its dotted key.
-func walkSecrets(v reflect.Value, key string, visit func(key string, s action.Secret)) {
-	if s, ok := reflect.TypeAssert[action.Secret](v); ok {
-		visit(key, s)
-		return
-	}
+// walkTexts visits every text in a Config, secret or not, with its dotted key.
+func walkTexts(v reflect.Value, key string, visit func(key string, text reflect.Value)) {
 	switch v.Kind() {
+	case reflect.String:
+		visit(key, v)
 	case reflect.Struct:
 		for i := range v.NumField() {
 			if f := v.Type().Field(i); f.IsExported() {
 				name, _, _ := strings.Cut(f.Tag.Get("yaml"), ",")
-				walkSecrets(v.Field(i), strings.TrimPrefix(key+"."+name, "."), visit)
+				walkTexts(v.Field(i), strings.TrimPrefix(key+"."+name, "."), visit)
 			}
 		}
 	case reflect.Map:
 		for it := v.MapRange(); it.Next(); {
-			walkSecrets(it.Value(), strings.TrimPrefix(key+"."+it.Key().String(), "."), visit)
+			walkTexts(it.Value(), strings.TrimPrefix(key+"."+it.Key().String(), "."), visit)
 		}
 	case reflect.Slice:
 		for i := range v.Len() {
-			walkSecrets(v.Index(i), key, visit)
+			walkTexts(v.Index(i), key, visit)
 		}
 	case reflect.Pointer:
 		if !v.IsNil() {
-			walkSecrets(v.Elem(), key, visit)
+			walkTexts(v.Elem(), key, visit)
 		}
 	}
 }
