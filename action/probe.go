@@ -3,9 +3,7 @@ package action
 import (
 	"context"
 	"crypto/tls"
-	"crypto/x509"
 	"errors"
-	"fmt"
 	"net"
 	"net/http"
 	"net/http/httptrace"
@@ -50,19 +48,8 @@ func ProbeHTTP(ctx context.Context, c *http.Client, to *url.URL) error {
 	case p.sealed.Load():
 		return ctx.Err()
 	}
-	return tlsHint(err)
-}
-
-// tlsHint says what to do about a certificate that is not trusted.
-func tlsHint(err error) error {
 	if untrusted, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
-		err = untrusted // less what is around it
-	}
-	if _, ok := errors.AsType[x509.UnknownAuthorityError](err); ok {
-		return fmt.Errorf("%w (for a certificate authority of your own, set ca in tls)", err)
-	}
-	if _, ok := errors.AsType[x509.HostnameError](err); ok {
-		return fmt.Errorf("%w (connect to a name that is in the certificate, or set server_name in tls)", err)
+		return Untrusted(untrusted)
 	}
 	return err
 }

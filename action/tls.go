@@ -83,6 +83,17 @@ func (t TLS) certificate() (*tls.Certificate, error) {
 	return &c, nil
 }
 
+// Untrusted adds to the error of a handshake what to do about the certificate.
+func Untrusted(err *tls.CertificateVerificationError) error {
+	if _, ok := errors.AsType[x509.UnknownAuthorityError](err); ok {
+		return fmt.Errorf("%w (for a certificate authority of your own, set ca in tls)", err)
+	}
+	if _, ok := errors.AsType[x509.HostnameError](err); ok {
+		return fmt.Errorf("%w (connect to a name that is in the certificate, or set server_name in tls)", err)
+	}
+	return err
+}
+
 // pem is the text that the setting of that key is or leads to.
 func pem(key, value string) ([]byte, error) {
 	if strings.Contains(value, "-----BEGIN ") {

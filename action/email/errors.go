@@ -84,8 +84,8 @@ func (c *conn) failed(ctx context.Context, to string, err error) error {
 	if _, ok := errors.AsType[textproto.ProtocolError](err); ok {
 		return fmt.Errorf("%s: the reply is not SMTP's: %s", to, c.line(err.Error()))
 	}
-	if unknown, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
-		return fmt.Errorf("%s: %w (for a certificate authority of your own, set ca in tls)", to, unknown)
+	if untrusted, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
+		return fmt.Errorf("%s: %w", to, action.Untrusted(untrusted))
 	}
 	if _, ok := errors.AsType[tls.RecordHeaderError](err); ok {
 		return fmt.Errorf("%s: %w (does this port want security: starttls?)", to, err)

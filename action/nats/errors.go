@@ -40,12 +40,11 @@ func refusedConnection(err error) error {
 	case errors.Is(err, nats.ErrSecureConnWanted):
 		return fmt.Errorf("%w (the server speaks no TLS: leave out tls, and write the url with nats://)", clean(err))
 	}
+	if untrusted, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
+		return clean(action.Untrusted(untrusted))
+	}
 	said := clean(err)
-	_, unverified := errors.AsType[*tls.CertificateVerificationError](err)
-	switch {
-	case unverified:
-		return fmt.Errorf("%w (for a certificate authority of your own, set ca in tls)", said)
-	case strings.Contains(said.Error(), "certificate required"), strings.Contains(said.Error(), "closed by remote after TLS handshake"):
+	if strings.Contains(said.Error(), "certificate required") || strings.Contains(said.Error(), "closed by remote after TLS handshake") {
 		return fmt.Errorf("%w (the server may want a certificate: set cert and key in tls)", said)
 	}
 	return said
