@@ -59,6 +59,18 @@ func Wait(err error) (wait time.Duration, ok bool) {
 // elements as the batch had messages, nil where the message was accepted.
 type BatchError struct{ Errs []error }
 
+// Each is the error of a batch whose messages have these, nil where one was accepted: nil
+// if all were, and that of the message itself where it was alone.
+func Each(errs []error) error {
+	switch {
+	case errors.Join(errs...) == nil:
+		return nil
+	case len(errs) == 1:
+		return errs[0]
+	}
+	return &BatchError{Errs: errs}
+}
+
 func (e *BatchError) Error() string {
 	failed := 0
 	var first error

@@ -30,25 +30,20 @@ func (a *Action) Deliver(ctx context.Context, batch []action.Message) error {
 			break
 		}
 	}
-	failures, undecided := 0, 0
+	undecided := 0
 	for i, err := range errs {
 		if err == errUndecided {
 			err = down
 			undecided++
 		}
-		if errs[i] = a.explain(err); err != nil {
-			failures++
-		}
+		errs[i] = a.explain(err)
 	}
-	switch {
-	case failures == 0:
-		return nil
-	case len(batch) == 1 || undecided == len(batch) && !action.IsPermanent(down):
+	if undecided == len(batch) && !action.IsPermanent(down) {
 		return errs[0]
 	}
 	// Each has its own answer, also where that is the same: parts of the batch would not
 	// fare better, as the content of a mail is not what was refused.
-	return &action.BatchError{Errs: errs}
+	return action.Each(errs)
 }
 
 // groups are the mails that the batch becomes. Messages that cannot be one have their

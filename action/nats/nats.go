@@ -91,18 +91,10 @@ func (a *Action) Deliver(ctx context.Context, batch []action.Message) error {
 	if !release() {
 		c.drop() // it may not have come to that yet, and the next call is to have another one
 	}
-	failed := false
 	for i, err := range errs {
 		errs[i] = action.Redact(err, a.secrets...)
-		failed = failed || err != nil
 	}
-	switch {
-	case !failed:
-		return nil
-	case len(errs) == 1:
-		return errs[0]
-	}
-	return &action.BatchError{Errs: errs}
+	return action.Each(errs)
 }
 
 // publish sends the messages in order, and returns what became of each. After one that

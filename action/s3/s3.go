@@ -7,7 +7,6 @@ package s3
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/http"
 	"time"
@@ -202,11 +201,5 @@ func (a *Action) Deliver(ctx context.Context, batch []action.Message) error {
 			errs[i] = o.err
 		}
 	}
-	if errors.Join(errs...) == nil {
-		return nil
-	}
-	if len(batch) == 1 {
-		return errs[0]
-	}
-	return &action.BatchError{Errs: errs}
+	return action.Each(errs)
 }
