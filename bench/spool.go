@@ -116,7 +116,7 @@ func settleAll(q *spool.Queue, n, limit int) error {
 			<-q.Ready()
 			continue
 		}
-		if err := q.Settle(batch, outcomes[:len(batch)], 0); err != nil {
+		if err := q.Settle(batch, outcomes[:len(batch)], 0, nil); err != nil {
 			return err
 		}
 		n -= len(batch)

@@ -36,7 +36,7 @@ func buried(t *testing.T, dir string) *spool.Spool {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := q.Settle(batch, []spool.Outcome{{Fate: spool.Rejected, Cause: "no " + name, Text: "of " + name}}, 0); err != nil {
+		if err := q.Settle(batch, []spool.Outcome{{Fate: spool.Rejected, Cause: "no " + name, Text: "of " + name}}, 0, nil); err != nil {
 			t.Fatal(err)
 		}
 	}

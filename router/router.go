@@ -99,9 +99,9 @@ func (r *Router) Run(ctx context.Context) error {
 	var wg sync.WaitGroup
 	crew := make(map[string]*worker)
 	staff := func(routes Routes) {
-		r.routes.Store(&routes)
 		r.Spool.SetLetterLimit(routes.DeadLetters)
 		r.staff(ctx, fail, &wg, crew, routes)
+		r.routes.Store(&routes) // who looks at an action of it finds its memory there
 	}
 	staff(r.first)
 	wg.Go(func() {

@@ -41,7 +41,7 @@ func (w *worker) settle(c call) {
 	for failures := 1; ; failures++ {
 		w.step.begin("settling deliveries of action "+w.Name, readLimit)
 		before := w.queue.Status()
-		err := w.queue.Settle(c.batch, c.outcomes, c.wait)
+		err := w.queue.Settle(c.batch, c.outcomes, c.wait, w.memory)
 		if err == nil {
 			if failures > 1 {
 				w.log.Info("the spool can be written again")

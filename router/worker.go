@@ -33,6 +33,7 @@ type worker struct {
 	limit  int           // of messages in one batch
 	time   time.Duration // that one Deliver may take
 	noted  bool          // a call begins only once what became of the last one is on disk
+	memory *spool.Memory // nil: the action has none
 	pace   *rate.Limiter // nil: none
 
 	// The rest belongs to run.
@@ -85,8 +86,13 @@ func (r *Router) newWorker(ctx context.Context, a Action) *worker {
 	if l, ok := a.Destination.(action.TimeLimiter); ok {
 		w.time = l.TimeLimit()
 	}
-	_, w.noted = a.Destination.(action.Overwriter)
-	w.noted = w.noted && a.Concurrency == 1
+	_, overwrites := a.Destination.(action.Overwriter)
+	rememberer, remembers := a.Destination.(action.Rememberer)
+	if remembers {
+		w.memory = w.queue.Memory()
+		rememberer.Remember(w.memory)
+	}
+	w.noted = (overwrites || remembers) && a.Concurrency == 1
 	if a.Rate.Calls > 0 {
 		w.pace = rate.NewLimiter(rate.Every(a.Rate.Per/time.Duration(a.Rate.Calls)), max(a.Rate.Burst, 1))
 	}

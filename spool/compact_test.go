@@ -252,7 +252,7 @@ func deliverAll(t *testing.T, q *Queue, entries int) {
 			}
 			outcomes[i].Fate = fate
 		}
-		if err := q.Settle(batch, outcomes, 0); err != nil {
+		if err := q.Settle(batch, outcomes, 0, nil); err != nil {
 			t.Error(err)
 			return
 		}

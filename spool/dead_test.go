@@ -81,7 +81,7 @@ func TestLetterKeepsEverything(t *testing.T) {
 	q := s.Queue("a")
 	settle(t, q, peek(t, q, 1), Retry)
 	outcome := Outcome{Fate: Rejected, Cause: "invalid_auth", Text: "as it was sent"}
-	if err := q.Settle(peek(t, q, 1), []Outcome{outcome}, 0); err != nil {
+	if err := q.Settle(peek(t, q, 1), []Outcome{outcome}, 0, nil); err != nil {
 		t.Fatal(err)
 	}
 	s = reopen(t, s)

@@ -280,7 +280,7 @@ func TestDroppedWhilePeeked(t *testing.T) {
 				for i := range outcomes {
 					outcomes[i].Fate = Accepted
 				}
-				if err := q.Settle(batch, outcomes, 0); err != nil {
+				if err := q.Settle(batch, outcomes, 0, nil); err != nil {
 					return err
 				}
 				accepted += len(batch)

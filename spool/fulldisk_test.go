@@ -89,7 +89,7 @@ func settling(fates ...Fate) func(t *testing.T, s *Spool) func() error {
 				outcomes[i].Cause, outcomes[i].Text = "no luck", batch[i].Text()
 			}
 		}
-		return func() error { return s.Queue("a").Settle(batch, outcomes, time.Minute) }
+		return func() error { return s.Queue("a").Settle(batch, outcomes, time.Minute, nil) }
 	}
 }
 

@@ -19,6 +19,7 @@ type Queue struct {
 	spool  *Spool
 	action string
 	ready  chan struct{}
+	kept   kept // what the action remembers
 
 	// Guarded by spool.mu.
 	state queueState
@@ -303,9 +304,10 @@ type Outcome struct {
 
 // Settle stores, in one transaction, what became of deliveries that were
 // peeked together; outcomes are in their order. Accepted and buried ones leave the queue. If
-// one has failed, the next try is due after the wait. After an error nothing has
-// changed: the deliveries will be peeked again.
-func (q *Queue) Settle(batch []Delivery, outcomes []Outcome, wait time.Duration) error {
+// one has failed, the next try is due after the wait. What was put into the memory, which
+// may be nil, becomes durable with that. After an error nothing has changed: the
+// deliveries will be peeked again.
+func (q *Queue) Settle(batch []Delivery, outcomes []Outcome, wait time.Duration, memory *Memory) error {
 	if len(batch) == 0 {
 		return nil
 	}
@@ -345,8 +347,13 @@ func (q *Queue) Settle(batch []Delivery, outcomes []Outcome, wait time.Duration)
 		if err := q.stage(tx, state); err != nil {
 			return nil, err
 		}
+		stored, err := memory.store(tx)
+		if err != nil {
+			return nil, err
+		}
 		return func() {
 			counted()
+			stored()
 			q.becomeLocked(state, gone)
 			q.decidedLocked(batch)
 			close(s.freed)

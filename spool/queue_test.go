@@ -73,7 +73,7 @@ func TestRetryStateSurvives(t *testing.T) {
 	appendEntries(t, s, "c2", entry(1, "a"), entry(2, "a"))
 	q := s.Queue("a")
 	for range 3 {
-		if err := q.Settle(peek(t, q, 1), []Outcome{{Cause: "refused"}}, time.Hour); err != nil {
+		if err := q.Settle(peek(t, q, 1), []Outcome{{Cause: "refused"}}, time.Hour, nil); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -125,7 +125,7 @@ func TestUntriedCountsForNothing(t *testing.T) {
 	s := openSpool(t, t.TempDir())
 	appendEntries(t, s, "c2", entry(1, "a"), entry(2, "a"))
 	q := s.Queue("a")
-	if err := q.Settle(peek(t, q, 2), []Outcome{{Fate: Accepted}, {Untried: true}}, 0); err != nil {
+	if err := q.Settle(peek(t, q, 2), []Outcome{{Fate: Accepted}, {Untried: true}}, 0, nil); err != nil {
 		t.Fatal(err)
 	}
 	if st := q.Status(); st.Queued != 1 || st.Failures.Count != 0 {

@@ -18,6 +18,7 @@
 //	queues     action -> bucket: block's number -> which of its entries, by which rule
 //	states     action -> where the queue's head is, its size, its retries (JSON)
 //	dead       time of burial and id -> letter
+//	memories   action -> bucket: what the action remembers
 //
 // Block numbers only grow, so the order of the keys is the order of the entries.
 package spool
@@ -66,6 +67,7 @@ var (
 	bucketQueues    = []byte("queues")
 	bucketStates    = []byte("states")
 	bucketDead      = []byte("dead")
+	bucketMemories  = []byte("memories") // made with the first one
 
 	allBuckets = [][]byte{bucketMeta, bucketPositions, bucketBlocks, bucketQueues, bucketStates, bucketDead}
 
@@ -284,7 +286,7 @@ func (s *Spool) load() error {
 		if v := tx.Bucket(bucketMeta).Get(keyVersion); string(v) != version {
 			return fmt.Errorf("%w: it has layout %q, this program knows layout %q (run the release that wrote it until its queues are empty; then move the file away)", ErrVersion, v, version)
 		}
-		return tx.Bucket(bucketStates).ForEach(func(action, value []byte) error {
+		err := tx.Bucket(bucketStates).ForEach(func(action, value []byte) error {
 			q := newQueue(s, string(action))
 			if err := json.Unmarshal(value, &q.state); err != nil {
 				return fmt.Errorf("state of queue %q: %w", action, err)
@@ -292,6 +294,10 @@ func (s *Spool) load() error {
 			s.queues[q.action] = q
 			return nil
 		})
+		if err != nil {
+			return err
+		}
+		return s.loadMemories(tx)
 	})
 	if err != nil {
 		return err

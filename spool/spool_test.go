@@ -64,7 +64,7 @@ func settle(t *testing.T, q *Queue, batch []Delivery, fates ...Fate) {
 			outcomes[i].Cause = "no luck"
 		}
 	}
-	if err := q.Settle(batch, outcomes, 0); err != nil {
+	if err := q.Settle(batch, outcomes, 0, nil); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -64,7 +64,7 @@ func TestChangesOfSyncFails(t *testing.T) {
 	for range 3 {
 		batch := peek(t, s.Queue("a"), 1)
 		got = append(got, texts(batch)...)
-		again(func() error { return s.Queue("a").Settle(batch, []Outcome{{Fate: Rejected}}, 0) })
+		again(func() error { return s.Queue("a").Settle(batch, []Outcome{{Fate: Rejected}}, 0, nil) })
 	}
 	if diff := cmp.Diff([]string{"message 0", "message 1", "message 2"}, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)

@@ -57,9 +57,9 @@ func TestWaitingChangesShareATransaction(t *testing.T) {
 	large := sized(110, 1000)
 	errs := together(t, s,
 		func() error { _, err := s.Append("journal", "c1", large[:60], nil); return err },
-		func() error { return a.Settle(ofA, []Outcome{{Fate: Accepted}, {Fate: Rejected, Cause: "no"}}, 0) },
+		func() error { return a.Settle(ofA, []Outcome{{Fate: Accepted}, {Fate: Rejected, Cause: "no"}}, 0, nil) },
 		func() error { _, err := s.Append("journal", "c2", large[60:], nil); return err },
-		func() error { return b.Settle(ofB, []Outcome{{Cause: "later"}}, time.Hour) },
+		func() error { return b.Settle(ofB, []Outcome{{Cause: "later"}}, time.Hour, nil) },
 	)
 	if err := errors.Join(errs...); err != nil {
 		t.Fatal(err)
@@ -191,7 +191,7 @@ func workAgainstModel(t *testing.T, q *Queue, skip, entries int) {
 			outcomes[0].Fate = Retry
 			left = want[:1:1]
 		}
-		if err := q.Settle(batch, outcomes, 0); err != nil {
+		if err := q.Settle(batch, outcomes, 0, nil); err != nil {
 			t.Error(err)
 			return
 		}

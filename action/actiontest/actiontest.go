@@ -250,6 +250,7 @@ func (h Harness) run(t *testing.T, mood Mood, name string, check func(t *testing
 			return
 		}
 		d := h.Destination(t, mood)
+		Remember(d.Action, nil)
 		check(t, d)
 		if c, ok := d.Action.(action.Closer); ok {
 			if err := c.Close(); err != nil {

@@ -1,0 +1,197 @@
+package spool
+
+import (
+	"errors"
+	"fmt"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/journald-router/journald-router/action"
+	bolt "go.etcd.io/bbolt"
+)
+
+var _ action.Memory = (*Memory)(nil)
+
+func durable(m *Memory, prefix string) map[string]string {
+	all := make(map[string]string)
+	for key, value := range m.Durable(prefix) {
+		all[key] = string(value)
+	}
+	return all
+}
+
+// remembers checks what the memory of an action has on disk.
+func remembers(t *testing.T, s *Spool, action string, want map[string]string) {
+	t.Helper()
+	if diff := cmp.Diff(want, durable(s.Queue(action).Memory(), "")); diff != "" {
+		t.Errorf("memory of %s (-want +got):\n%s", action, diff)
+	}
+}
+
+// TestMemory: what was put is there at once, and on disk with the Settle that is given
+// the memory.
+func TestMemory(t *testing.T) {
+	s := openSpool(t, t.TempDir())
+	defer func() { s.Close() }()
+	appendEntries(t, s, "1", entry(1, "a", "b"), entry(2, "a"))
+	q := s.Queue("a")
+	m, other := q.Memory(), q.Memory()
+	m.Put("count/x", []byte("1"))
+	m.Put("count/y", []byte("2"))
+	m.Put("empty", []byte{})
+	m.Put("unused", []byte("?"))
+	m.Put("unused", nil)
+	if got := string(m.Get("count/x")); got != "1" || m.Get("unused") != nil || m.Get("z") != nil {
+		t.Errorf("get: %q", got)
+	}
+	if diff := cmp.Diff([]string{"count/x", "count/y"}, m.Keys("count/")); diff != "" {
+		t.Errorf("keys (-want +got):\n%s", diff)
+	}
+	settle(t, s.Queue("b"), peek(t, s.Queue("b"), 1), Accepted)
+	remembers(t, s, "a", map[string]string{})
+	if err := q.Settle(peek(t, q, 1), []Outcome{{Fate: Accepted}}, 0, m); err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]string{"count/x": "1", "count/y": "2", "empty": ""}
+	remembers(t, s, "a", want)
+	remembers(t, s, "b", map[string]string{})
+	if got := other.Get("count/y"); string(got) != "2" {
+		t.Errorf("another memory of the queue has %q", got)
+	}
+
+	m.Put("count/x", nil)
+	m.Put("count/y", []byte("3"))
+	if diff := cmp.Diff([]string{"count/y"}, m.Keys("count/")); diff != "" {
+		t.Errorf("keys (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff(want, durable(m, "")); diff != "" {
+		t.Errorf("durable before it was saved (-want +got):\n%s", diff)
+	}
+	s = reopen(t, s)
+	remembers(t, s, "a", want) // what was only put is gone
+	if n := s.Queue("a").Status().Queued; n != 1 {
+		t.Errorf("%d queued", n)
+	}
+
+	m = s.Queue("a").Memory()
+	m.Put("count/x", nil)
+	m.Put("count/y", []byte("3"))
+	if err := m.Save(); err != nil {
+		t.Fatal(err)
+	}
+	want = map[string]string{"count/y": "3", "empty": ""}
+	remembers(t, s, "a", want)
+	if err := s.compact(); err != nil {
+		t.Fatal(err)
+	}
+	s = reopen(t, s)
+	remembers(t, s, "a", want)
+	if diff := cmp.Diff(map[string]string{"count/y": "3"}, durable(s.Queue("a").Memory(), "count/")); diff != "" {
+		t.Errorf("by prefix (-want +got):\n%s", diff)
+	}
+}
+
+// TestMemoryOfBefore: a spool without memories is one without memories.
+func TestMemoryOfBefore(t *testing.T) {
+	s := openSpool(t, t.TempDir())
+	defer func() { s.Close() }()
+	s.view(func(tx *bolt.Tx) error {
+		if tx.Bucket(bucketMemories) != nil {
+			t.Error("a new spool has memories: this tests nothing")
+		}
+		return nil
+	})
+	m := s.Queue("a").Memory()
+	if err := m.Save(); err != nil {
+		t.Fatal(err)
+	}
+	m.Put("k", []byte("v"))
+	if err := m.Save(); err != nil {
+		t.Fatal(err)
+	}
+	s = reopen(t, s)
+	remembers(t, s, "a", map[string]string{"k": "v"})
+}
+
+// TestMemoryFails: together with a change that cannot be made, nothing is lost, and
+// nothing counts as durable that is not.
+func TestMemoryFails(t *testing.T) {
+	s := openSpool(t, t.TempDir())
+	defer s.Close()
+	m := s.Queue("a").Memory()
+	m.Put("k", []byte("v"))
+	no := errors.New("no")
+	err := s.update("test", func(tx *bolt.Tx) (func(), error) {
+		if _, err := m.store(tx); err != nil {
+			return nil, err
+		}
+		return nil, no
+	})
+	if !errors.Is(err, no) {
+		t.Fatal(err)
+	}
+	remembers(t, s, "a", map[string]string{})
+	if string(m.Get("k")) != "v" {
+		t.Error("it is forgotten")
+	}
+	if err := m.Save(); err != nil {
+		t.Fatal(err)
+	}
+	remembers(t, s, "a", map[string]string{"k": "v"})
+}
+
+// TestMemoryChangesMeanwhile: what is put while a transaction is under way is not
+// taken for durable with it.
+func TestMemoryChangesMeanwhile(t *testing.T) {
+	s := openSpool(t, t.TempDir())
+	defer s.Close()
+	m := s.Queue("a").Memory()
+	m.Put("k", []byte("1"))
+	m.Put("l", []byte("1"))
+	err := s.update("test", func(tx *bolt.Tx) (func(), error) {
+		then, err := m.store(tx)
+		m.Put("k", []byte("2"))
+		m.Put("l", nil)
+		return then, err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	remembers(t, s, "a", map[string]string{"k": "1", "l": "1"})
+	if diff := cmp.Diff([]string{"k"}, m.Keys("")); diff != "" || string(m.Get("k")) != "2" {
+		t.Errorf("%q, keys (-want +got):\n%s", m.Get("k"), diff)
+	}
+	if err := m.Save(); err != nil {
+		t.Fatal(err)
+	}
+	remembers(t, s, "a", map[string]string{"k": "2"})
+}
+
+// TestMemoryAtOnce: for the race detector, and for locks in the wrong order.
+func TestMemoryAtOnce(t *testing.T) {
+	s := openSpool(t, t.TempDir())
+	defer s.Close()
+	m := s.Queue("a").Memory()
+	done := make(chan error)
+	for i := range 4 {
+		go func() {
+			for n := range 20 {
+				m.Put(fmt.Sprint(i), fmt.Append(nil, n))
+				m.Get("0")
+				m.Keys("")
+				durable(m, "")
+				if err := m.Save(); err != nil {
+					done <- err
+					return
+				}
+			}
+			done <- nil
+		}()
+	}
+	for range 4 {
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	}
+	remembers(t, s, "a", map[string]string{"0": "19", "1": "19", "2": "19", "3": "19"})
+}
