@@ -1,15 +1,11 @@
 package spool
 
 import (
-	"bytes"
 	"cmp"
-	"encoding/json"
 	"fmt"
 	"slices"
 	"time"
 
-	"github.com/journald-router/journald-router/internal/failpoint"
-	"github.com/journald-router/journald-router/journal"
 	bolt "go.etcd.io/bbolt"
 )
 
@@ -25,32 +21,6 @@ type Queue struct {
 	state queueState
 	head  *block  // the block that the last Peek began in, when it came from the file
 	taken []taken // peeked and not settled: they may be on their way
-}
-
-// queueState is what a queue remembers beside its deliveries. It changes in the
-// transactions that change the queue.
-type queueState struct {
-	// Head is the first delivery that is not settled; nothing before it is left.
-	Head place `json:"head"`
-	// Queued and Bytes count all that is not settled.
-	Queued int64 `json:"queued"`
-	Bytes  int64 `json:"bytes"`
-	// Marks are deliveries from the head on that are settled already, or were
-	// tried in vain.
-	Marks []mark `json:"marks,omitempty"`
-	// Dropped are all that were dropped, but for those that Settle was told of.
-	Dropped Dropped `json:"dropped,omitzero"`
-	Failures
-}
-
-type mark struct {
-	place
-	Settled  bool `json:"settled,omitempty"`
-	Attempts int  `json:"attempts,omitempty"`
-}
-
-func comparePlaces(a, b place) int {
-	return cmp.Or(cmp.Compare(a.Block, b.Block), cmp.Compare(a.Item, b.Item))
 }
 
 func newQueue(s *Spool, action string) *Queue {
@@ -129,36 +99,6 @@ func (q *Queue) wake() {
 	case q.ready <- struct{}{}:
 	default:
 	}
-}
-
-// durable copies the state as the file has it.
-func (q *Queue) durable() queueState {
-	q.spool.mu.Lock()
-	defer q.spool.mu.Unlock()
-	state := q.state
-	state.Marks = slices.Clone(state.Marks)
-	return state
-}
-
-// staged copies the state as it is within the transaction under way, for it to
-// prepare the next one.
-func (q *Queue) staged() queueState {
-	state, ok := q.spool.staged[q]
-	if !ok {
-		return q.durable()
-	}
-	state.Marks = slices.Clone(state.Marks)
-	return state
-}
-
-// stage makes the state that of the queue within the transaction under way.
-func (q *Queue) stage(tx *bolt.Tx, state queueState) error {
-	value, err := json.Marshal(state)
-	if err != nil {
-		return fmt.Errorf("state of queue %q: %w", q.action, err)
-	}
-	q.spool.staged[q] = state
-	return tx.Bucket(bucketStates).Put([]byte(q.action), value)
 }
 
 // PeekBytes bounds the records of one batch where nothing else does, so that a few
@@ -269,213 +209,4 @@ func (q *Queue) block(tx *bolt.Tx, key, items []byte, head bool) (*block, error)
 		s.mu.Unlock()
 	}
 	return b, nil
-}
-
-// A Fate is what becomes of a delivery after a try.
-type Fate int
-
-const (
-	// Retry leaves the delivery in the queue, with one attempt more.
-	Retry Fate = iota
-	// Accepted takes it out of the queue: the destination has it.
-	Accepted
-	// Rejected makes it a dead letter: the destination will never take it.
-	Rejected
-	// GivenUp makes it a dead letter: its time has run out. Unlike a Rejected one
-	// it is no sign of life from the destination.
-	GivenUp
-)
-
-// An Outcome is the fate of one peeked delivery, and why.
-type Outcome struct {
-	Fate Fate
-	// Untried says that the delivery itself was not tried this time: it counts as
-	// no attempt, and tells nothing of the destination.
-	Untried bool
-	// Late says that the try began before the last failure, and so tells nothing new of
-	// the destination: neither that it works again, nor that it has failed once more.
-	Late bool
-	// Cause is the failure in words that may be stored and shown: without
-	// secrets. It is empty for an accepted delivery.
-	Cause string
-	// Text is what was, or would have been, sent. A dead letter keeps it.
-	Text string
-}
-
-// Settle stores, in one transaction, what became of deliveries that were
-// peeked together; outcomes are in their order. Accepted and buried ones leave the queue. If
-// one has failed, the next try is due after the wait. What was put into the memory, which
-// may be nil, becomes durable with that. After an error nothing has changed: the
-// deliveries will be peeked again.
-func (q *Queue) Settle(batch []Delivery, outcomes []Outcome, wait time.Duration, memory *Memory) error {
-	if len(batch) == 0 {
-		return nil
-	}
-	s := q.spool
-	settle := func(tx *bolt.Tx) (func(), error) {
-		state, now := q.staged(), time.Now()
-		dead := s.lettersIn(tx)
-		for i, d := range batch {
-			o := outcomes[i]
-			if o.Fate == Retry {
-				if !o.Untried {
-					state.attempted(d.at)
-				}
-				continue
-			}
-			state.settled(d)
-			if o.Fate == Accepted {
-				continue
-			}
-			letter := Letter{Delivery: d, BuriedAt: now, Cause: o.Cause, Sent: o.Text}
-			if !o.Untried {
-				letter.Attempts++
-			}
-			if err := dead.bury(letter); err != nil {
-				return nil, err
-			}
-		}
-		counted, err := dead.close()
-		if err != nil {
-			return nil, err
-		}
-		state.Failures.settled(outcomes, now, wait)
-		gone, err := q.advance(tx, &state)
-		if err != nil {
-			return nil, err
-		}
-		if err := q.stage(tx, state); err != nil {
-			return nil, err
-		}
-		stored, err := memory.store(tx)
-		if err != nil {
-			return nil, err
-		}
-		return func() {
-			counted()
-			stored()
-			q.becomeLocked(state, gone)
-			q.decidedLocked(batch)
-			close(s.freed)
-			s.freed = make(chan struct{})
-		}, nil
-	}
-	failpoint.Hit("settle", "begin")
-	return s.updateFreeing("settle", settle)
-}
-
-// becomeLocked takes over what a transaction has made of the queue, and forgets
-// the blocks that it has removed.
-func (q *Queue) becomeLocked(state queueState, gone []uint64) {
-	q.state = state
-	if q.head != nil && q.head.number < state.Head.Block {
-		q.head = nil
-	}
-	for _, number := range gone {
-		q.spool.recent.drop(number)
-	}
-}
-
-// advance moves the head over what is settled, and removes the blocks that it
-// leaves; those that no other queue needs are returned.
-func (q *Queue) advance(tx *bolt.Tx, state *queueState) (gone []uint64, err error) {
-	bucket := tx.Bucket(bucketQueues).Bucket([]byte(q.action))
-	for {
-		if m, ok := state.mark(state.Head); ok && m.Settled {
-			state.Marks = state.Marks[1:]
-			state.Head.Item++
-			continue
-		}
-		key, value := bucket.Cursor().Seek(blockKey(state.Head.Block))
-		if key == nil {
-			return gone, nil
-		}
-		number, err := blockNumber(key)
-		if err != nil {
-			return nil, err
-		}
-		if number > state.Head.Block {
-			state.Head = place{Block: number}
-			continue
-		}
-		n, err := countItems(value)
-		if err != nil {
-			return nil, fmt.Errorf("block %d: %w", number, err)
-		}
-		if state.Head.Item < n {
-			return gone, nil
-		}
-		key = bytes.Clone(key)
-		if err := bucket.Delete(key); err != nil {
-			return nil, err
-		}
-		state.Head = place{Block: number + 1}
-		if !wanted(tx, key) {
-			if err := tx.Bucket(bucketBlocks).DeleteBucket(key); err != nil {
-				return nil, err
-			}
-			gone = append(gone, number)
-		}
-	}
-}
-
-// wanted tells whether any queue still has deliveries in the block.
-func wanted(tx *bolt.Tx, key []byte) bool {
-	queues := tx.Bucket(bucketQueues)
-	c := queues.Cursor()
-	for action, _ := c.First(); action != nil; action, _ = c.Next() {
-		if queues.Bucket(action).Get(key) != nil {
-			return true
-		}
-	}
-	return false
-}
-
-func (st *queueState) find(at place) (int, bool) {
-	return slices.BinarySearchFunc(st.Marks, at, func(m mark, at place) int { return comparePlaces(m.place, at) })
-}
-
-func (st *queueState) mark(at place) (mark, bool) {
-	if i, ok := st.find(at); ok {
-		return st.Marks[i], true
-	}
-	return mark{}, false
-}
-
-// marked returns the mark of a place, made if need be.
-func (st *queueState) marked(at place) *mark {
-	i, ok := st.find(at)
-	if !ok {
-		st.Marks = slices.Insert(st.Marks, i, mark{place: at})
-	}
-	return &st.Marks[i]
-}
-
-func (st *queueState) attempted(at place) {
-	if comparePlaces(at, st.Head) >= 0 {
-		st.marked(at).Attempts++
-	}
-}
-
-func (st *queueState) settled(d Delivery) {
-	if comparePlaces(d.at, st.Head) < 0 {
-		st.Dropped.takeBack(int64(len(d.Record.Packed()))) // it was dropped on its way
-		return
-	}
-	if d.at == st.Head && len(st.Marks) == 0 { // in order, as mostly
-		st.Head.Item++
-		st.leave(d.Record)
-		return
-	}
-	m := st.marked(d.at)
-	if m.Settled {
-		return
-	}
-	m.Settled, m.Attempts = true, 0
-	st.leave(d.Record)
-}
-
-func (st *queueState) leave(r journal.Record) {
-	st.Queued--
-	st.Bytes -= int64(len(r.Packed()))
 }
