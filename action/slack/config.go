@@ -30,6 +30,9 @@ func (c Config) check() error {
 		if c.APIURL != "" {
 			refuse("api_url", "cannot go with webhook_url", alone)
 		}
+		if c.Long != "" {
+			refuse("long", "cannot go with webhook_url", "a webhook has neither threads nor files; leave it out, or take a token")
+		}
 	default:
 		if problem, hint := checkToken(c.Token.Reveal()); problem != "" {
 			refuse("token", problem, hint)
@@ -40,6 +43,16 @@ func (c Config) check() error {
 		if c.APIURL != "" && !isHTTP(c.APIURL) {
 			refuse("api_url", "is not a URL", "write it like https://slack-gov.com/api/, or leave it out")
 		}
+	}
+	switch c.Format {
+	case "", Blocks, Text:
+	default:
+		refuse("format", "is neither blocks nor text", "leave it out for blocks: a coloured line, unit, host, time")
+	}
+	switch c.Long {
+	case "", InThread, InFile:
+	default:
+		refuse("long", "is neither thread nor file", "leave it out to have long texts go on in a thread")
 	}
 	if c.Timeout < 0 {
 		refuse("timeout", "is negative", "write a time like 30s, or leave it out")

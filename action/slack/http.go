@@ -10,6 +10,7 @@ import (
 	"net/http"
 
 	"github.com/journald-router/journald-router/action"
+	"github.com/slack-go/slack"
 )
 
 // sender sends slack-go's requests in the way of all actions: bounded replies,
@@ -47,12 +48,13 @@ func detail(body []byte) string {
 // postWebhook posts through an incoming webhook, by hand: slack-go throws away
 // the reply, and with it the reason of a refusal.
 // https://docs.slack.dev/messaging/sending-messages-using-incoming-webhooks
-func (a *Action) postWebhook(ctx context.Context, batch []action.Message) error {
+func (a *Action) postWebhook(ctx context.Context, p post) error {
 	body, err := json.Marshal(struct {
-		Text        string `json:"text"`
-		UnfurlLinks bool   `json:"unfurl_links"`
-		UnfurlMedia bool   `json:"unfurl_media"`
-	}{Text: lines(batch)})
+		Text        string             `json:"text,omitempty"`
+		Attachments []slack.Attachment `json:"attachments,omitempty"`
+		UnfurlLinks bool               `json:"unfurl_links"`
+		UnfurlMedia bool               `json:"unfurl_media"`
+	}{Text: p.text, Attachments: p.attachments})
 	if err != nil {
 		return err
 	}

@@ -31,6 +31,11 @@ type Config struct {
 	// APIURL is the address of Slack's Web API, for GovSlack or a proxy. It goes
 	// with token only. Default: https://slack.com/api/
 	APIURL string `yaml:"api_url"`
+	// Format says what a message looks like: see Format. Default: Blocks.
+	Format Format `yaml:"format"`
+	// Long says where the rest of a text goes that is longer than Slack shows: see Long.
+	// It goes with token only. Default: InThread.
+	Long Long `yaml:"long"`
 	// TLS is for a proxy, or another server of that API: what to trust, and the
 	// router's own certificate.
 	TLS action.TLS `yaml:"tls"`
@@ -38,7 +43,28 @@ type Config struct {
 	Timeout time.Duration `yaml:"timeout"`
 }
 
-// Action posts one delivery as one message, or several as the lines of one. With a
+// A Format is what a message looks like.
+type Format string
+
+const (
+	// Blocks has, for each delivery, the text beside a line in the colour of PRIORITY, and below
+	// it the unit, the host, the time, and a command that shows the entry.
+	Blocks Format = "blocks"
+	// Text is the text alone.
+	Text Format = "text"
+)
+
+// Long is where a text goes on that is longer than Slack shows in one message.
+type Long string
+
+const (
+	// InThread has the rest in the thread below the message, in up to 19 more.
+	InThread Long = "thread"
+	// InFile has the whole text in a file in that thread.
+	InFile Long = "file"
+)
+
+// Action posts one delivery as one message, or several as one. With a
 // token, the message's metadata has the ids of the deliveries.
 type Action struct {
 	config  Config
@@ -106,38 +132,63 @@ func (*Action) Parallel() {}
 
 // Deliver implements action.Action.
 func (a *Action) Deliver(ctx context.Context, batch []action.Message) error {
-	post := a.postWebhook
-	if a.api != nil {
-		post = a.postMessage
-	}
-	if err := post(ctx, batch); err != nil {
+	if err := a.deliver(ctx, batch); err != nil {
 		return fmt.Errorf("post to %s: %w", a.to, action.Redact(err, a.secrets...))
 	}
 	return nil
 }
 
-// postMessage posts as a bot: https://docs.slack.dev/reference/methods/chat.postMessage
-func (a *Action) postMessage(ctx context.Context, batch []action.Message) error {
-	_, timestamp, _, err := a.api.SendMessageContext(ctx, a.config.Channel,
-		slack.MsgOptionText(lines(batch), false),
+func (a *Action) deliver(ctx context.Context, batch []action.Message) error {
+	first, rest, file := a.compose(batch)
+	if a.api == nil {
+		return a.postWebhook(ctx, first)
+	}
+	thread, err := a.postMessage(ctx, first, "", payload(batch))
+	if err != nil {
+		return err
+	}
+	for i, p := range rest {
+		ids := payload(batch)
+		ids["part"] = i + 2
+		if _, err := a.postMessage(ctx, p, thread, ids); err != nil {
+			return err
+		}
+	}
+	if file == nil {
+		return nil
+	}
+	_, err = a.api.UploadFileContext(ctx, slack.UploadFileParameters{
+		Filename: file.name, Content: string(file.content), FileSize: len(file.content), Channel: a.config.Channel, ThreadTimestamp: thread,
+	})
+	return err
+}
+
+// postMessage posts as a bot, into the thread of a message if there is one, and returns the
+// new message's timestamp: https://docs.slack.dev/reference/methods/chat.postMessage
+func (a *Action) postMessage(ctx context.Context, p post, thread string, ids map[string]any) (timestamp string, err error) {
+	options := append(p.options(),
 		slack.MsgOptionDisableLinkUnfurl(),
 		slack.MsgOptionDisableMediaUnfurl(),
 		slack.MsgOptionMetadata(slack.SlackMetadata{
 			EventType:    "journald_router",
-			EventPayload: payload(batch),
+			EventPayload: ids,
 		}),
 	)
+	if thread != "" {
+		options = append(options, slack.MsgOptionTS(thread))
+	}
+	_, timestamp, _, err = a.api.SendMessageContext(ctx, a.config.Channel, options...)
 	if reply, ok := errors.AsType[slack.SlackErrorResponse](err); ok {
-		return apiError(reply)
+		return "", apiError(reply)
 	}
 	if err != nil {
-		return err
+		return "", err
 	}
 	if timestamp == "" {
 		// slack-go takes a reply without an error for a success; but {} is none.
-		return errors.New("the reply is not Slack's: it names no message (does api_url lead to Slack?)")
+		return "", errors.New("the reply is not Slack's: it names no message (does api_url lead to Slack?)")
 	}
-	return nil
+	return timestamp, nil
 }
 
 // payload is what the metadata tells of the deliveries.

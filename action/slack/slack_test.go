@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/google/go-cmp/cmp/cmpopts"
 	"github.com/journald-router/journald-router/action"
 	"github.com/journald-router/journald-router/action/actiontest"
 	"github.com/journald-router/journald-router/action/slack"
@@ -69,7 +68,9 @@ func destination(t *testing.T, mood actiontest.Mood, config func(base string) sl
 		Action: newAction(t, config(base)),
 		Accepted: func() (texts []string) {
 			for _, m := range s.Messages() {
-				texts = append(texts, m.Text)
+				if m.ThreadTS == "" { // else it is a part of a long one
+					texts = append(texts, m.Says())
+				}
 			}
 			return texts
 		},
@@ -200,41 +201,42 @@ func class(err error) string {
 	return "temporary"
 }
 
+// TestMessage: texts as they are shown, in both formats, by a bot and a webhook.
 func TestMessage(t *testing.T) {
 	long := strings.Repeat("x", 40_001)
 	tests := []struct {
 		name   string
 		text   string
-		custom bool
+		format slack.Format
 		want   string
 	}{
-		{"mark-up is what it is", "<!here> a &lt; b", true, "<!here> a &lt; b"},
-		{"line breaks", "one\ntwo", false, "one\ntwo"},
-		{"not UTF-8", "a\xffb", false, "a\ufffdb"},
-		{"nothing", "", false, "_(empty message)_"},
-		{"blank", " \n\t", true, "_(empty message)_"},
-		{"as long as it may be", long[:40_000], false, long[:40_000]},
-		{"too long", long, false, long[:39_967] + "… [34 more characters cut off]"},
-		{"too long, in characters", strings.Repeat("é", 50_000), true, strings.Repeat("é", 39_967) + "… [10033 more characters cut off]"},
-		{"too long by its escapes", long[:39_966] + strings.Repeat("&lt;", 10), false, long[:39_966] + "… [40 more characters cut off]"},
+		{"mark-up is what it is", "<https://a.example|a> &lt; b", "", "<https://a.example|a> &lt; b"},
+		{"line breaks", "one\ntwo", "", "one\ntwo"},
+		{"not UTF-8", "a\xffb", "", "a\ufffdb"},
+		{"nothing", "", "", "_(empty message)_"},
+		{"blank", " \n\t", "", "_(empty message)_"},
+		{"as long as it may be", long[:2999], slack.Blocks, long[:2999]},
+		{"mark-up in a text", "<!here> a &lt; b", slack.Text, "<!here> a &lt; b"},
+		{"no text", "", slack.Text, "_(empty message)_"},
+		{"a text as long as it may be", long[:3999], slack.Text, long[:3999]},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			s := slacktest.NewServer()
 			defer s.Close()
 			for _, c := range []slack.Config{
-				{Token: slacktest.Token, Channel: "C024BE91L", APIURL: strings.TrimSuffix(s.APIURL(), "/")},
-				{WebhookURL: action.Secret(s.WebhookURL())},
+				{Token: slacktest.Token, Channel: "C024BE91L", APIURL: strings.TrimSuffix(s.APIURL(), "/"), Format: tt.format},
+				{WebhookURL: action.Secret(s.WebhookURL()), Format: tt.format},
 			} {
-				if err := newAction(t, c).Deliver(t.Context(), []action.Message{{ID: "0123", Text: tt.text, Custom: tt.custom}}); err != nil {
+				if err := newAction(t, c).Deliver(t.Context(), []action.Message{{ID: "0123", Text: tt.text}}); err != nil {
 					t.Fatal(err)
 				}
 			}
-			want := []slacktest.Message{
-				{Channel: "C024BE91L", Text: tt.want, ID: "0123"},
-				{Channel: slacktest.WebhookChannel, Text: tt.want},
+			var got []string
+			for _, m := range s.Messages() {
+				got = append(got, m.Channel, m.ID, m.Says())
 			}
-			if diff := cmp.Diff(want, s.Messages(), cmpopts.IgnoreFields(slacktest.Message{}, "Time")); diff != "" {
+			if diff := cmp.Diff([]string{"C024BE91L", "0123", tt.want, slacktest.WebhookChannel, "", tt.want}, got); diff != "" {
 				t.Errorf("(-want +got):\n%s", diff)
 			}
 		})
@@ -258,17 +260,23 @@ func TestRequest(t *testing.T) {
 		fmt.Fprint(w, `{"ok":true,"ts":"1.2"}`)
 	}))
 	defer server.Close()
-	a := newAction(t, slack.Config{Token: "xoxb-1", Channel: "#growth", APIURL: server.URL})
-	if err := a.Deliver(t.Context(), []action.Message{{ID: "0123", Text: "hello"}}); err != nil {
-		t.Fatal(err)
-	}
-	want := map[string][]string{
-		"token": {"xoxb-1"}, "channel": {"#growth"}, "text": {"hello"},
-		"unfurl_links": {"false"}, "unfurl_media": {"false"},
-		"metadata": {`{"event_type":"journald_router","event_payload":{"id":"0123"}}`},
-	}
-	if diff := cmp.Diff(want, form); diff != "" {
-		t.Errorf("form (-want +got):\n%s", diff)
+	for _, format := range []slack.Format{slack.Blocks, slack.Text} {
+		a := newAction(t, slack.Config{Token: "xoxb-1", Channel: "#growth", APIURL: server.URL, Format: format})
+		if err := a.Deliver(t.Context(), []action.Message{{ID: "0123", Text: "hello"}}); err != nil {
+			t.Fatal(err)
+		}
+		want := map[string][]string{
+			"token": {"xoxb-1"}, "channel": {"#growth"}, "text": {"hello"},
+			"unfurl_links": {"false"}, "unfurl_media": {"false"},
+			"metadata": {`{"event_type":"journald_router","event_payload":{"id":"0123"}}`},
+		}
+		if format == slack.Blocks {
+			delete(want, "text")
+			want["attachments"] = []string{`[{"fallback":"hello","blocks":[{"type":"section","text":{"type":"mrkdwn","text":"hello","verbatim":true}}]}]`}
+		}
+		if diff := cmp.Diff(want, form); diff != "" {
+			t.Errorf("form (-want +got):\n%s", diff)
+		}
 	}
 	if got := header.Get("User-Agent"); got != "journald-router" {
 		t.Errorf("User-Agent: %s", got)
@@ -298,7 +306,10 @@ func TestConfig(t *testing.T) {
 		{"tls without it", slack.Config{Token: "xoxb-1", Channel: "C1", APIURL: "http://localhost/", TLS: action.TLS{ServerName: "x"}}, []string{"tls"}},
 		{"tls with Slack", slack.Config{Token: "xoxb-1", Channel: "C1", TLS: action.TLS{ServerName: "x"}}, nil},
 		{"webhook and tls without it", slack.Config{WebhookURL: "http://hooks.example/x", TLS: action.TLS{ServerName: "x"}}, []string{"tls"}},
-		{"everything at once", slack.Config{Token: "xapp-secretsecret", APIURL: "slack.com", Timeout: -1}, []string{"token", "channel", "api_url", "timeout"}},
+		{"text", slack.Config{Token: "xoxb-1", Channel: "C1", Format: slack.Text, Long: slack.InFile}, nil},
+		{"blocks", slack.Config{WebhookURL: hook, Format: slack.Blocks}, nil},
+		{"webhook with a thread", slack.Config{WebhookURL: hook, Long: slack.InThread}, []string{"long"}},
+		{"everything at once", slack.Config{Token: "xapp-secretsecret", APIURL: "slack.com", Timeout: -1, Format: "markdown", Long: "cut"}, []string{"token", "channel", "api_url", "format", "long", "timeout"}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -324,7 +335,7 @@ func TestTimeLimit(t *testing.T) {
 	}
 }
 
-// TestLines: several deliveries are the lines of one message, as long as they fit.
+// TestLines: several deliveries are the lines of one text, as long as they fit.
 func TestLines(t *testing.T) {
 	var form map[string][]string
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -333,7 +344,7 @@ func TestLines(t *testing.T) {
 		fmt.Fprint(w, `{"ok":true,"ts":"1.2"}`)
 	}))
 	defer server.Close()
-	a := newAction(t, slack.Config{Token: "xoxb-1", Channel: "#growth", APIURL: server.URL})
+	a := newAction(t, slack.Config{Token: "xoxb-1", Channel: "#growth", APIURL: server.URL, Format: slack.Text})
 	if err := a.Deliver(t.Context(), []action.Message{{ID: "01", Text: "one"}, {ID: "02"}, {ID: "03", Text: "a\nb"}}); err != nil {
 		t.Fatal(err)
 	}

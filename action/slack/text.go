@@ -2,76 +2,109 @@ package slack
 
 import (
 	"fmt"
+	"slices"
 	"strings"
-	"unicode/utf8"
+	"time"
 
 	"github.com/journald-router/journald-router/action"
 )
 
-// maxText is how many characters Slack takes before it cuts the text itself,
-// unseen: https://api.slack.com/changelog/2018-04-truncating-really-long-messages
-const maxText = 40_000
-
-// maxLines is how many characters of several messages are put together: "up to 4,000
-// characters" is what https://docs.slack.dev/reference/methods/chat.postMessage advises.
-const maxLines = 4000
-
-// Fit implements action.Fitter.
-func (a *Action) Fit(batch []action.Message) int {
-	size := 0
-	for i, m := range batch {
-		if size += utf8.RuneCountInString(text(m)) + 1; i > 0 && size > maxLines {
-			return i
-		}
-	}
-	return len(batch)
-}
-
-// lines is the text of all the messages, one below the other.
-func lines(batch []action.Message) string {
-	var all []string
-	for _, m := range batch {
-		all = append(all, text(m))
-	}
-	return strings.Join(all, "\n")
-}
+const (
+	// maxText is how many characters Slack takes before it cuts the text itself,
+	// unseen: https://docs.slack.dev/changelog/2018-truncating-really-long-messages
+	maxText = 40_000
+	// maxLines is how many characters of several messages are put together, and one of a
+	// thread has: "up to 4,000 characters" is what
+	// https://docs.slack.dev/reference/methods/chat.postMessage advises.
+	maxLines = 4000
+)
 
 // emptyText stands for no text at all, which Slack refuses (no_text). The line
 // was logged and has matched: to show that is better than a dead letter.
 const emptyText = "_(empty message)_"
 
-var escaper = strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;")
+var (
+	escaper   = strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;")
+	unescaper = strings.NewReplacer("&amp;", "&", "&lt;", "<", "&gt;", ">")
+)
 
 // Escape implements action.Escaper: these three characters are all that can
 // make a link or a mention (<!channel>).
 // https://docs.slack.dev/messaging/formatting-message-text#escaping
 func (a *Action) Escape(s string) string { return escaper.Replace(s) }
 
-// text is the message's text, which is Slack's mark-up already, as Slack takes it.
-func text(m action.Message) string {
+func unescape(s string) string { return unescaper.Replace(s) }
+
+// textOf is the message's text, which is Slack's mark-up already, as Slack takes it.
+func textOf(m action.Message) string {
 	s := strings.ToValidUTF8(m.Text, "\ufffd")
 	if strings.TrimSpace(s) == "" {
 		return emptyText
 	}
-	return cut(s, maxText)
+	return s
 }
 
-// cut shortens s to limit characters, of which the last say how many are
-// missing.
-func cut(s string, limit int) string {
-	n := utf8.RuneCountInString(s)
-	if n <= limit {
-		return s
+// lines are the texts of all the messages, one below the other.
+func lines(batch []action.Message) string {
+	var all []string
+	for _, m := range batch {
+		all = append(all, cut(textOf(m), shortLink, maxText/len(batch)-1))
 	}
-	const mark = "… [%d more characters cut off]"
-	keep := limit - utf8.RuneCountInString(fmt.Sprintf(mark, n))
-	runes := []rune(s)
-	// Not through the middle of &amp;, &lt; or &gt;.
-	for i := keep - 1; i >= max(keep-4, 0) && runes[i] != ';'; i-- {
-		if runes[i] == '&' {
-			keep = i
-			break
+	return strings.Join(all, "\n")
+}
+
+// when is a time that each reader sees in his own time zone.
+// https://docs.slack.dev/messaging/formatting-message-text#date-formatting
+func when(t time.Time) string {
+	return fmt.Sprintf("<!date^%d^{date_short_pretty} {time_secs}|%s>", t.Unix(), t.UTC().Format(time.RFC3339))
+}
+
+// mentions are the parts of a text, one behind the other, that page somebody: the user
+// wrote them, as none comes from an entry.
+func mentions(text string) string {
+	var found []string
+	for t := range tokens(text, anyLink) {
+		if t.kind == markup && pages(t.text) && !slices.Contains(found, t.text) && len(found) < 50 {
+			found = append(found, t.text)
 		}
 	}
-	return string(runes[:keep]) + fmt.Sprintf(mark, n-keep)
+	return strings.Join(found, " ")
+}
+
+// pages tells a mention from other mark-up.
+// https://docs.slack.dev/messaging/formatting-message-text#mentioning-users
+func pages(markup string) bool {
+	for _, prefix := range []string{"<@", "<!here", "<!channel", "<!everyone", "<!subteam^"} {
+		if strings.HasPrefix(markup, prefix) {
+			return true
+		}
+	}
+	return false
+}
+
+// plain is the beginning of a text without its mark-up, in one line, still escaped.
+func plain(text string, limit int) string {
+	var b strings.Builder
+	size := 0
+	for t := range tokens(text, anyLink) {
+		s := t.text
+		switch t.kind {
+		case newline:
+			s = " "
+		case fence:
+			s = ""
+		case markup:
+			s = strings.Trim(s, "<>")
+			if _, label, ok := strings.Cut(s, "|"); ok {
+				s = label
+			} else if pages(t.text) {
+				s = "@" + strings.TrimLeft(s, "@!")
+			}
+		}
+		if size += units(s); size > limit-1 {
+			return b.String() + "…"
+		}
+		b.WriteString(s)
+	}
+	return b.String()
 }

@@ -282,7 +282,7 @@ func (h *hostile) received() (texts []string) {
 		return h.hook.received()
 	}
 	for _, m := range h.fake.Messages() {
-		texts = append(texts, m.Text)
+		texts = append(texts, m.Says())
 	}
 	return texts
 }

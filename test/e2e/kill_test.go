@@ -66,7 +66,7 @@ rules:
 
 	waitFor(t, "the last message", func() bool {
 		m := slack.Messages()
-		return len(m) > 0 && m[len(m)-1].Text == strconv.Itoa(lines/every-1)
+		return len(m) > 0 && m[len(m)-1].Says() == strconv.Itoa(lines/every-1)
 	})
 	if took := p.stop(); took > 10*time.Second {
 		t.Errorf("the stop took %v", took)
@@ -76,20 +76,20 @@ rules:
 	ids := make(map[string]string)
 	next, duplicates := 0, 0
 	for _, m := range slack.Messages() {
-		switch m.Text {
+		switch m.Says() {
 		case strconv.Itoa(next):
 			if other, ok := ids[m.ID]; ok || m.ID == "" {
-				t.Errorf("message %s has the id %q of %q", m.Text, m.ID, other)
+				t.Errorf("message %s has the id %q of %q", m.Says(), m.ID, other)
 			}
-			ids[m.ID] = m.Text
+			ids[m.ID] = m.Says()
 			next++
 		case strconv.Itoa(next - 1):
-			if ids[m.ID] != m.Text {
-				t.Errorf("the repeat of message %s has another id", m.Text)
+			if ids[m.ID] != m.Says() {
+				t.Errorf("the repeat of message %s has another id", m.Says())
 			}
 			duplicates++
 		default:
-			t.Fatalf("message %s came where %d was due", m.Text, next)
+			t.Fatalf("message %s came where %d was due", m.Says(), next)
 		}
 	}
 	if next != lines/every || duplicates > kills {
@@ -167,8 +167,8 @@ rules:
 			if err != nil {
 				t.Fatal(err)
 			}
-			if last := got[len(got)-1]; last.Text != test.name || len(got) != messages+1 {
-				t.Errorf("Slack got %q as %d more", last.Text, len(got)-messages)
+			if last := got[len(got)-1]; last.Says() != test.name || len(got) != messages+1 {
+				t.Errorf("Slack got %q as %d more", last.Says(), len(got)-messages)
 			}
 		})
 	}

@@ -58,7 +58,7 @@ rules:
 	messages := chat.Messages()
 	var lines []string
 	for _, m := range messages {
-		lines = append(lines, strings.Split(m.Text, "\n")...)
+		lines = append(lines, strings.Split(m.Says(), "\n")...)
 	}
 	if diff := cmp.Diff(want, lines); diff != "" {
 		t.Errorf("lines in Slack (-want +got):\n%s", diff)

@@ -81,6 +81,11 @@ func (r request) object(name string, into any) (there bool, err error) {
 	return true, json.Unmarshal([]byte(b), into)
 }
 
+func (r request) attachments() (all []map[string]any) {
+	r.object("attachments", &all)
+	return all
+}
+
 // auth answers and returns false where the token is not good.
 func (s *Slack) auth(w http.ResponseWriter, r request) bool {
 	switch r.token {
@@ -127,7 +132,7 @@ func (s *Slack) postMessage(w http.ResponseWriter, r request) {
 		return
 	}
 	id, _ := metadata.Payload["id"].(string)
-	timestamp, err := s.accept(Message{Channel: channel, Text: text, ID: id})
+	timestamp, err := s.accept(Message{Channel: channel, Text: text, ID: id, ThreadTS: r.text("thread_ts"), Attachments: r.attachments()})
 	if err != nil {
 		refuse(w, "internal_error")
 		return
@@ -153,7 +158,7 @@ func checkContent(r request, text string) (problem string) {
 		}
 	}
 	switch {
-	case !hasBlocks && strings.TrimSpace(text) == "":
+	case !hasBlocks && len(r.attachments()) == 0 && strings.TrimSpace(text) == "":
 		return "no_text"
 	case utf8.RuneCountInString(text) > maxText:
 		return "msg_too_long"
@@ -183,7 +188,7 @@ func (s *Slack) webhook(w http.ResponseWriter, httpReq *http.Request, r request)
 			plain(w, http.StatusBadRequest, problem)
 			return
 		}
-		if _, err := s.accept(Message{Channel: WebhookChannel, Text: text}); err != nil {
+		if _, err := s.accept(Message{Channel: WebhookChannel, Text: text, Attachments: r.attachments()}); err != nil {
 			plain(w, http.StatusInternalServerError, "rollup_error")
 			return
 		}

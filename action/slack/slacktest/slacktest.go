@@ -36,6 +36,10 @@ type Message struct {
 	// ID is the delivery's id, from the message's metadata; empty through a
 	// webhook, which has none.
 	ID string
+	// ThreadTS is the timestamp of the message in whose thread it is, if any.
+	ThreadTS string
+	// Attachments are the message's, as JSON decodes.
+	Attachments []map[string]any
 	// Time is when it was accepted.
 	Time time.Time
 }

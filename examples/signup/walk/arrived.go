@@ -58,7 +58,7 @@ func (r *rig) arrived(ctx context.Context) (tally, error) {
 	}
 	for _, m := range r.slack.Messages() {
 		if !again("slack " + m.ID) {
-			t.add(inSlack, m.Text, 1)
+			t.add(inSlack, m.Says(), 1)
 		}
 	}
 	for _, m := range r.mail.Mails() {

@@ -77,7 +77,7 @@ func visit(c *customers) error {
 // show prints what is where.
 func (r *rig) show(ctx context.Context, out io.Writer) error {
 	for _, m := range r.slack.Messages() {
-		fmt.Fprintf(out, "\nSlack, %s: %s", m.Channel, m.Text)
+		fmt.Fprintf(out, "\nSlack, %s: %s", m.Channel, m.Says())
 	}
 	for _, m := range r.mail.Mails() {
 		fmt.Fprintf(out, "\nmail to %s: %s", strings.Join(m.To, ", "), m.Header("Subject"))

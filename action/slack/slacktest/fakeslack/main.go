@@ -55,7 +55,7 @@ func appendTo(log *os.File, m slacktest.Message) error {
 		Channel string `json:"channel"`
 		Text    string `json:"text"`
 		ID      string `json:"id"`
-	}{m.Channel, m.Text, m.ID})
+	}{m.Channel, m.Says(), m.ID})
 	if err != nil {
 		return err
 	}
