@@ -91,7 +91,15 @@ func Run(t *testing.T, h Harness) {
 			batch = append(batch, message(i))
 			want = append(want, fmt.Sprint("line ", i))
 		}
-		h.accepted(t, d, batch...)
+		for left := batch; len(left) > 0; {
+			// As the engine does: a Fitter is not handed more than it can carry.
+			n := len(left)
+			if f, ok := d.Action.(action.Fitter); ok && n > 1 {
+				n = f.Fit(left)
+			}
+			h.accepted(t, d, left[:n]...)
+			left = left[n:]
+		}
 		// They may have gone together.
 		rest, ok := strings.Join(d.Accepted(), "\n"), false
 		for _, text := range want {

@@ -1,19 +1,24 @@
 // Package slacktest is a fake Slack, written from the documentation of Slack's
-// API: chat.postMessage and auth.test of the Web API, and incoming webhooks. It
-// refuses what Slack refuses, in Slack's words, records what it accepts, and
-// fails when told to.
+// API. It refuses what Slack refuses, in Slack's words, records what it accepts,
+// and fails when told to. A Slack is one workspace with one bot.
 //
-// https://docs.slack.dev/reference/methods/chat.postMessage
+// It has chat.postMessage, chat.update, conversations.history, .replies, .list
+// and .info, files.getUploadURLExternal, files.completeUploadExternal, auth.test,
+// and one incoming webhook:
+//
+// https://docs.slack.dev/reference/methods
+// https://docs.slack.dev/apis/web-api
+// https://docs.slack.dev/reference/block-kit/blocks
 // https://docs.slack.dev/messaging/sending-messages-using-incoming-webhooks
-// https://docs.slack.dev/apis/web-api/rate-limits
+//
+// Where the documentation is silent, it does what is known of the real Slack, and
+// the comment there names who saw it. Where Slack would help a sloppy client out,
+// for example by cutting a text, it refuses: a test wants to know.
 package slacktest
 
 import (
-	"context"
-	"fmt"
 	"net/http"
 	"net/http/httptest"
-	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -22,6 +27,8 @@ import (
 const (
 	// Token is the bot's token unless Slack.Token says otherwise.
 	Token = "xoxb-1234567890-0987654321-fakefakefakefakefakefake"
+	// Scopes are all that this Slack has a method for.
+	Scopes = "chat:write,channels:read,groups:read,channels:history,groups:history,files:write"
 	// APIPath is where the Web API begins.
 	APIPath = "/api/"
 	// WebhookPath is the path of the one incoming webhook.
@@ -30,46 +37,44 @@ const (
 	WebhookChannel = "#webhook"
 )
 
-// A Message is one that Slack accepted, and would show.
-type Message struct {
-	Channel, Text string
-	// ID is the delivery's id, from the message's metadata; empty through a
-	// webhook, which has none.
-	ID string
-	// ThreadTS is the timestamp of the message in whose thread it is, if any.
-	ThreadTS string
-	// Attachments are the message's, as JSON decodes.
-	Attachments []map[string]any
-	// Time is when it was accepted.
-	Time time.Time
-}
-
 // Slack is the fake: an http.Handler. Its fields are set before it serves, and
 // not changed.
 type Slack struct {
 	// Token is the only one that is valid.
 	Token string
-	// Channels are those that the bot may post to. Nil means that every channel
-	// exists, and the bot is in it.
+	// Channels are those that exist, each with the bot in it: names (#growth), or
+	// ids (C024BE91L). Nil means that every channel exists.
 	Channels []string
-	// Scopes are those of the token, as the header X-OAuth-Scopes tells them.
+	// Scopes are those of the token, separated by commas: without its scope a
+	// method answers missing_scope. Default: Scopes
 	Scopes string
-	// OnAccept, if not nil, is called with a message before it counts as
-	// accepted, one at a time; its error makes Slack answer internal_error.
+	// PerChannel is how long after a post the next one to the same channel is
+	// refused with 429. Slack's own limit is about a second, with bursts allowed:
+	// https://docs.slack.dev/apis/web-api/rate-limits. Default: no limit
+	PerChannel time.Duration
+	// OnAccept, if not nil, is called with a new message before it counts as
+	// accepted, one at a time; its error makes Slack answer internal_error. It must
+	// not use the Slack.
 	OnAccept func(Message) error
 
 	mu       sync.Mutex
-	messages []Message
-	requests int
-	script   []Fault       // for the next requests, one each
-	always   *Fault        // for all others
-	changed  chan struct{} // closed, and replaced, with every change
-	sequence int
+	posts    []*post // in the order of their timestamps
+	byTS     map[string]*post
+	posted   int   // how many of them are not a person's
+	last     int64 // the last timestamp, in microseconds
+	channels []*channel
+	uploads  map[string]*upload
+	requests map[string]int // by method
+	changed  chan struct{}  // closed, and replaced, with every change
+	faults
 }
 
 // New makes a Slack that is well.
 func New() *Slack {
-	return &Slack{Token: Token, Scopes: "chat:write,channels:read", changed: make(chan struct{})}
+	return &Slack{
+		Token: Token, Scopes: Scopes,
+		byTS: map[string]*post{}, uploads: map[string]*upload{}, requests: map[string]int{}, changed: make(chan struct{}),
+	}
 }
 
 // A Server is a Slack that listens on loopback.
@@ -96,86 +101,47 @@ func (s *Server) Close() {
 	s.server.Close()
 }
 
-// Messages returns what has been accepted, in order.
-func (s *Slack) Messages() []Message {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return slices.Clone(s.messages)
+// A method of the Web API.
+type method struct {
+	serve func(*Slack, request) answer
+	// scopes of which the token needs one.
+	scopes []string
+	// json tells that it takes its arguments as JSON, too.
+	json bool
 }
 
-// Requests returns how many requests have come, whatever became of them.
-func (s *Slack) Requests() int {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.requests
+// Scopes and content types are those of each method's page:
+// https://docs.slack.dev/reference/methods
+var methods = map[string]method{
+	"auth.test":                    {(*Slack).authTest, nil, true},
+	"chat.postMessage":             {(*Slack).postMessage, []string{"chat:write"}, true},
+	"chat.update":                  {(*Slack).updateMessage, []string{"chat:write"}, true},
+	"conversations.history":        {(*Slack).history, []string{"channels:history", "groups:history"}, true},
+	"conversations.replies":        {(*Slack).replies, []string{"channels:history", "groups:history"}, false},
+	"conversations.list":           {(*Slack).listChannels, []string{"channels:read", "groups:read"}, false},
+	"conversations.info":           {(*Slack).channelInfo, []string{"channels:read", "groups:read"}, false},
+	"files.getUploadURLExternal":   {(*Slack).uploadURL, []string{"files:write"}, false},
+	"files.completeUploadExternal": {(*Slack).completeUpload, []string{"files:write"}, true},
 }
 
-// Wait waits until n messages have been accepted, and returns all there are. Its
-// error is that of the context.
-func (s *Slack) Wait(ctx context.Context, n int) ([]Message, error) {
-	err := s.wait(ctx, func() bool { return len(s.messages) >= n })
-	messages := s.Messages()
-	if err != nil {
-		err = fmt.Errorf("%d of %d messages have come: %w", len(messages), n, err)
+const (
+	// Webhook stands for the incoming webhook in ScriptFor and RequestsTo.
+	Webhook = "webhook"
+	// Upload stands for the address that takes the bytes of a file.
+	Upload = "upload"
+)
+
+// methodOf is the name of what a path leads to; empty for nothing.
+func methodOf(path string) string {
+	switch {
+	case strings.HasPrefix(path, APIPath):
+		return strings.TrimPrefix(path, APIPath)
+	case strings.HasPrefix(path, "/services/"):
+		return Webhook
+	case strings.HasPrefix(path, uploadPath):
+		return Upload
 	}
-	return messages, err
-}
-
-// WaitRequests waits until n requests have come, whatever becomes of them.
-func (s *Slack) WaitRequests(ctx context.Context, n int) error {
-	return s.wait(ctx, func() bool { return s.requests >= n })
-}
-
-func (s *Slack) wait(ctx context.Context, done func() bool) error {
-	for {
-		s.mu.Lock()
-		ok, changed := done(), s.changed
-		s.mu.Unlock()
-		if ok {
-			return nil
-		}
-		select {
-		case <-changed:
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		}
-	}
-}
-
-// begin counts a request and returns the fault that it meets, if any.
-func (s *Slack) begin() (fault Fault) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.requests++
-	s.notify()
-	if len(s.script) > 0 {
-		fault, s.script = s.script[0], s.script[1:]
-	} else if s.always != nil {
-		fault = *s.always
-	}
-	return fault
-}
-
-// accept records a message and returns its timestamp, which is its identity in
-// the channel.
-func (s *Slack) accept(m Message) (timestamp string, err error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	m.Time = time.Now()
-	if s.OnAccept != nil {
-		if err := s.OnAccept(m); err != nil {
-			return "", err
-		}
-	}
-	s.messages = append(s.messages, m)
-	s.sequence++
-	s.notify()
-	return fmt.Sprintf("%d.%06d", m.Time.Unix(), s.sequence), nil
-}
-
-func (s *Slack) notify() {
-	close(s.changed)
-	s.changed = make(chan struct{})
+	return ""
 }
 
 // ServeHTTP implements http.Handler.
@@ -187,34 +153,61 @@ func (s *Slack) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, err.Error(), http.StatusBadRequest)
 		return
 	}
-	fault := s.begin()
-	switch fault.kind {
-	case status:
-		for name, values := range fault.header {
-			w.Header()[name] = values
-		}
-		w.WriteHeader(fault.status)
-		fmt.Fprint(w, fault.body)
+	fault := s.begin(req.method)
+	if fault.kind != none && fault.kind != dropReply {
+		fault.meet(w, r)
 		return
-	case hang:
-		<-r.Context().Done()
+	}
+	reply := s.serve(req)
+	if fault.kind == none {
+		fault = reply.lost
+	}
+	if fault.kind != none {
+		fault.meet(w, r)
 		return
-	case drop:
-		panic(http.ErrAbortHandler)
-	case dropReply:
-		w = nowhere{}
-		defer panic(http.ErrAbortHandler)
 	}
-	switch path := r.URL.Path; {
-	case path == APIPath+"chat.postMessage":
-		s.postMessage(w, req)
-	case path == APIPath+"auth.test":
-		s.authTest(w, req)
-	case strings.HasPrefix(path, APIPath):
-		refuse(w, "unknown_method")
-	case strings.HasPrefix(path, "/services/"):
-		s.webhook(w, r, req)
-	default:
-		http.NotFound(w, r)
+	reply.write(w)
+}
+
+// serve carries out one request; one at a time, as the order of messages is what
+// tests ask about.
+func (s *Slack) serve(r request) answer {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch r.method {
+	case "":
+		return plain(http.StatusNotFound, "404 page not found")
+	case Webhook:
+		return s.webhook(r)
+	case Upload:
+		return s.takeUpload(r)
 	}
+	m, ok := methods[r.method]
+	if !ok {
+		return refuse("unknown_method")
+	}
+	if r.argsErr != "" {
+		return refuse(r.argsErr)
+	}
+	if refusal := s.authorize(r, m.scopes); refusal != nil {
+		return *refusal
+	}
+	if r.contentType == jsonType && !m.json {
+		r.args = map[string]any{}
+	}
+	return m.serve(s, r)
+}
+
+// begin counts a request and returns the fault that it meets, if any.
+func (s *Slack) begin(method string) Fault {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.requests[method]++
+	s.notify()
+	return s.next(method)
+}
+
+func (s *Slack) notify() {
+	close(s.changed)
+	s.changed = make(chan struct{})
 }

@@ -7,7 +7,9 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -19,159 +21,223 @@ import (
 const (
 	form     = "application/x-www-form-urlencoded"
 	jsonType = "application/json; charset=utf-8"
+	bearer   = "Bearer " + slacktest.Token
 )
 
-func TestAnswers(t *testing.T) {
-	const good = "token=" + slacktest.Token + "&channel=%23growth&text=hello"
-	const bearer = "Bearer " + slacktest.Token
-	tests := []struct {
-		name                       string
-		path, contentType          string
-		auth, body                 string
-		status                     int
-		answer                     string // the error's code; "" is accepted
-		wantChannel, text, wantsID string
-	}{
-		{name: "form", contentType: form, body: good, status: 200, text: "hello"},
-		{name: "form, token as header", contentType: form, auth: bearer, body: "channel=%23growth&text=hello", status: 200, text: "hello"},
-		{name: "JSON", contentType: jsonType, auth: bearer, body: `{"channel":"#growth","text":"hello"}`, status: 200, text: "hello"},
-		{name: "metadata in a form", contentType: form, status: 200, text: "hello", wantsID: "42",
-			body: good + "&metadata=" + url.QueryEscape(`{"event_type":"x","event_payload":{"id":"42"}}`)},
-		{name: "metadata in JSON", contentType: jsonType, auth: bearer, status: 200, text: "hello", wantsID: "42",
-			body: `{"channel":"#growth","text":"hello","metadata":{"event_type":"x","event_payload":{"id":"42"}}}`},
-		{name: "blocks without text", contentType: form, status: 200,
-			body: "token=" + slacktest.Token + "&channel=%23growth&blocks=" + url.QueryEscape(`[{"type":"divider"}]`)},
-		{name: "at the limit", contentType: form, body: good + strings.Repeat("%C3%A9", 39_995), status: 200, text: "hello" + strings.Repeat("é", 39_995)},
+// args are the arguments of a method.
+type args map[string]string
 
-		{name: "over the limit", contentType: form, body: good + strings.Repeat("%C3%A9", 39_996), status: 200, answer: "msg_too_long"},
+// reply is what is of interest in any method's answer.
+type reply struct {
+	OK               bool
+	Error            string
+	Needed, Provided string
+	TS               string
+	Channel          any // an id, or an object
+	Message          shown
+	Messages         []shown
+	HasMore          bool `json:"has_more"`
+	Channels         []struct{ ID, Name string }
+	Files            []struct{ ID, Title string }
+	UploadURL        string `json:"upload_url"`
+	FileID           string `json:"file_id"`
+	Metadata         struct {
+		Messages   []string
+		NextCursor string `json:"next_cursor"`
+	} `json:"response_metadata"`
+}
+
+// shown is a message as a method shows it.
+type shown struct {
+	TS, Text, User, Subtype string
+	ThreadTS                string `json:"thread_ts"`
+	ReplyCount              int    `json:"reply_count"`
+	Attachments             []map[string]any
+	Files                   []struct{ ID, Name string }
+	Metadata                struct {
+		Type    string         `json:"event_type"`
+		Payload map[string]any `json:"event_payload"`
+	}
+}
+
+// call calls a method with a form, as a client with the token.
+func call(t *testing.T, s *slacktest.Server, method string, a args) reply {
+	t.Helper()
+	values := url.Values{}
+	for name, value := range a {
+		values.Set(name, value)
+	}
+	status, body := send(t, s.APIURL()+method, form, bearer, values.Encode())
+	var r reply
+	if err := json.Unmarshal([]byte(body), &r); err != nil || status != http.StatusOK && r.OK {
+		t.Fatalf("%s: %d %s: %v", method, status, body, err)
+	}
+	return r
+}
+
+// post posts to #growth and returns the timestamp.
+func post(t *testing.T, s *slacktest.Server, text, threadTS string) (ts string) {
+	t.Helper()
+	r := call(t, s, "chat.postMessage", args{"channel": "#growth", "text": text, "thread_ts": threadTS})
+	if !r.OK {
+		t.Fatalf("post %q: %s", text, r.Error)
+	}
+	return r.TS
+}
+
+func send(t *testing.T, address, contentType, auth, body string) (status int, answer string) {
+	t.Helper()
+	req, err := http.NewRequest(http.MethodPost, address, strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Content-Type", contentType)
+	req.Header.Set("Authorization", auth)
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	b, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return resp.StatusCode, strings.TrimSpace(string(b))
+}
+
+func serve(t *testing.T) *slacktest.Server {
+	s := slacktest.NewServer()
+	t.Cleanup(s.Close)
+	return s
+}
+
+// The forms of a request, and what is refused before a method is asked.
+func TestRequests(t *testing.T) {
+	const good = "token=" + slacktest.Token + "&channel=%23growth&text=hello"
+	const multi = "--x\r\nContent-Disposition: form-data; name=channel\r\n\r\n#growth\r\n--x\r\nContent-Disposition: form-data; name=text\r\n\r\nhello\r\n--x--\r\n"
+	tests := []struct {
+		name              string
+		path, contentType string
+		auth, body        string
+		status            int
+		answer            string // the error's code; "" is accepted
+		id                string
+	}{
+		{name: "form", contentType: form, body: good, status: 200},
+		{name: "form, token as header", contentType: form, auth: bearer, body: "channel=%23growth&text=hello", status: 200},
+		{name: "multipart form", contentType: "multipart/form-data; boundary=x", auth: bearer, body: multi, status: 200},
+		{name: "JSON", contentType: jsonType, auth: bearer, body: `{"channel":"#growth","text":"hello"}`, status: 200},
+		{name: "metadata in a form", contentType: form, status: 200, id: "42",
+			body: good + "&metadata=" + url.QueryEscape(`{"event_type":"x","event_payload":{"id":"42"}}`)},
+		{name: "metadata in JSON", contentType: jsonType, auth: bearer, status: 200, id: "42",
+			body: `{"channel":"#growth","text":"hello","metadata":{"event_type":"x","event_payload":{"id":"42"}}}`},
+		{name: "an argument that Slack does not know", contentType: form, body: good + "&colour=red", status: 200},
+
 		{name: "no token", contentType: form, body: "channel=%23growth&text=hello", status: 200, answer: "not_authed"},
 		{name: "JSON, token in the body", contentType: jsonType, body: `{"token":"` + slacktest.Token + `","channel":"#growth","text":"hello"}`, status: 200, answer: "not_authed"},
 		{name: "wrong token", contentType: form, body: "token=xoxb-1&channel=%23growth&text=hello", status: 200, answer: "invalid_auth"},
-		{name: "unknown channel", contentType: form, body: strings.Replace(good, "growth", "other", 1), status: 200, answer: "channel_not_found"},
-		{name: "no channel", contentType: form, body: "token=" + slacktest.Token + "&text=hello", status: 200, answer: "channel_not_found"},
-		{name: "no text", contentType: form, body: strings.TrimSuffix(good, "hello"), status: 200, answer: "no_text"},
-		{name: "blank text", contentType: form, body: strings.Replace(good, "hello", "+%0A", 1), status: 200, answer: "no_text"},
-		{name: "blocks that are not JSON", contentType: form, body: good + "&blocks=nope", status: 200, answer: "invalid_blocks_format"},
-		{name: "blocks without a type", contentType: form, body: good + "&blocks=[{}]", status: 200, answer: "invalid_blocks"},
-		{name: "bad metadata", contentType: form, body: good + "&metadata={}", status: 200, answer: "invalid_metadata_format"},
 		{name: "bad JSON", contentType: jsonType, auth: bearer, body: `{`, status: 200, answer: "invalid_json"},
+		{name: "bad form", contentType: form, auth: bearer, body: "a=%zz", status: 200, answer: "invalid_form_data"},
+		{name: "bad multipart form", contentType: "multipart/form-data; boundary=x", auth: bearer, body: "--y", status: 200, answer: "invalid_form_data"},
 		{name: "no type", body: good, status: 200, answer: "missing_post_type"},
 		{name: "other type", contentType: "text/csv", body: good, status: 200, answer: "invalid_post_type"},
 		{name: "unknown method", path: "/api/chat.nope", contentType: form, body: good, status: 200, answer: "unknown_method"},
 		{name: "not the API", path: "/index.html", contentType: form, body: good, status: 404, answer: "404 page not found"},
-
-		{name: "webhook", path: slacktest.WebhookPath, contentType: jsonType, body: `{"text":"hello"}`, status: 200, answer: "ok", text: "hello", wantChannel: slacktest.WebhookChannel},
-		{name: "webhook, form", path: slacktest.WebhookPath, contentType: form, body: "payload=" + url.QueryEscape(`{"text":"hello"}`), status: 200, answer: "ok", text: "hello", wantChannel: slacktest.WebhookChannel},
-		{name: "webhook, bad JSON", path: slacktest.WebhookPath, contentType: jsonType, body: `{"text":`, status: 400, answer: "invalid_payload"},
-		{name: "webhook, bad form", path: slacktest.WebhookPath, contentType: form, body: "payload=x", status: 400, answer: "invalid_payload"},
-		{name: "webhook, no text", path: slacktest.WebhookPath, contentType: jsonType, body: `{"text":" "}`, status: 400, answer: "no_text"},
-		{name: "webhook, wrong token", path: slacktest.WebhookPath + "x", contentType: jsonType, body: `{"text":"hello"}`, status: 403, answer: "invalid_token"},
-		{name: "webhook, unknown", path: "/services/T1/B1/x", contentType: jsonType, body: `{"text":"hello"}`, status: 404, answer: "no_service"},
+		{name: "JSON for a method that takes none", path: "/api/conversations.replies", contentType: jsonType, auth: bearer,
+			body: `{"channel":"` + slacktest.ChannelID("#growth") + `"}`, status: 200, answer: "channel_not_found"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			s := slacktest.NewServer()
-			defer s.Close()
-			s.Channels = []string{"#growth"}
+			s := serve(t)
 			path := tt.path
 			if path == "" {
 				path = "/api/chat.postMessage"
 			}
-			req, err := http.NewRequest(http.MethodPost, strings.TrimSuffix(s.APIURL(), "/api/")+path, strings.NewReader(tt.body))
-			if err != nil {
-				t.Fatal(err)
+			status, body := send(t, strings.TrimSuffix(s.APIURL(), "/api/")+path, tt.contentType, tt.auth, tt.body)
+			said := body
+			var r reply
+			if json.Unmarshal([]byte(body), &r) == nil {
+				said = r.Error
 			}
-			req.Header.Set("Content-Type", tt.contentType)
-			req.Header.Set("Authorization", tt.auth)
-			resp, err := http.DefaultClient.Do(req)
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer resp.Body.Close()
-			body, err := io.ReadAll(resp.Body)
-			if err != nil {
-				t.Fatal(err)
-			}
-			var answer struct {
-				OK        bool
-				Error, TS string
-			}
-			said := strings.TrimSpace(string(body))
-			if json.Unmarshal(body, &answer) == nil {
-				said = answer.Error
-				if answer.OK && answer.TS == "" {
-					t.Errorf("accepted without a timestamp: %s", body)
-				}
-			}
-			if resp.StatusCode != tt.status || said != tt.answer {
-				t.Errorf("%d %s, want %d %s", resp.StatusCode, body, tt.status, tt.answer)
+			if status != tt.status || said != tt.answer || r.OK != (tt.answer == "") {
+				t.Errorf("%d %s, want %d %s", status, body, tt.status, tt.answer)
 			}
 			var want []slacktest.Message
-			if tt.answer == "" || tt.answer == "ok" {
-				want = []slacktest.Message{{Channel: "#growth", Text: tt.text, ID: tt.wantsID}}
-				if tt.wantChannel != "" {
-					want[0].Channel = tt.wantChannel
-				}
+			if tt.answer == "" {
+				want = []slacktest.Message{{Channel: "#growth", Text: "hello", ID: tt.id, TS: r.TS}}
 			}
-			if diff := cmp.Diff(want, s.Messages(), cmpopts.IgnoreFields(slacktest.Message{}, "Time"), cmpopts.EquateEmpty()); diff != "" {
+			ignore := cmpopts.IgnoreFields(slacktest.Message{}, "Time", "Metadata", "EventType")
+			if diff := cmp.Diff(want, s.Messages(), ignore, cmpopts.EquateEmpty()); diff != "" {
 				t.Errorf("accepted (-want +got):\n%s", diff)
+			}
+			if s.Requests() != 1 || s.RequestsTo(strings.TrimPrefix(path, "/api/")) != 1 && tt.status == 200 {
+				t.Errorf("%d requests", s.Requests())
 			}
 		})
 	}
 }
 
-func TestFaults(t *testing.T) {
-	s := slacktest.NewServer()
-	defer s.Close()
-	post := func(timeout time.Duration) (status int, retryAfter string, body string) {
-		ctx, cancel := context.WithTimeout(t.Context(), timeout)
-		defer cancel()
-		req, err := http.NewRequestWithContext(ctx, http.MethodPost, s.WebhookURL(), strings.NewReader(`{"text":"hello"}`))
-		if err != nil {
-			t.Fatal(err)
-		}
-		req.Header.Set("Content-Type", jsonType)
-		resp, err := (&http.Client{Transport: &http.Transport{DisableKeepAlives: true}}).Do(req)
-		if err != nil {
-			return 0, "", ""
-		}
-		defer resp.Body.Close()
-		b, _ := io.ReadAll(resp.Body)
-		return resp.StatusCode, resp.Header.Get("Retry-After"), string(b)
+// Reading methods take their arguments from the address, too.
+func TestGet(t *testing.T) {
+	s := serve(t)
+	ts := post(t, s, "hello", "")
+	resp, err := http.Get(s.APIURL() + "conversations.history?token=" + slacktest.Token + "&channel=" + slacktest.ChannelID("#growth"))
+	if err != nil {
+		t.Fatal(err)
 	}
-	const patient, hasty = 10 * time.Second, 50 * time.Millisecond
-	s.Always(slacktest.Status(503, "down"))
+	defer resp.Body.Close()
+	var r reply
+	if err := json.NewDecoder(resp.Body).Decode(&r); err != nil || len(r.Messages) != 1 || r.Messages[0].TS != ts {
+		t.Errorf("%+v %v", r, err)
+	}
+}
+
+func TestScopes(t *testing.T) {
+	growth := slacktest.ChannelID("#growth")
 	tests := []struct {
-		name     string
-		fault    *slacktest.Fault
-		timeout  time.Duration
-		status   int
-		after    string
-		body     string
-		accepted int // after it
+		method string
+		args   args
+		needed string
 	}{
-		{"ok", ptr(slacktest.OK), patient, 200, "", "ok", 1},
-		{"rate limited", ptr(slacktest.RateLimited(7 * time.Second)), patient, 429, "7", `{"ok":false,"error":"ratelimited"}`, 1},
-		{"error", ptr(slacktest.Error("internal_error")), patient, 200, "", `{"ok":false,"error":"internal_error"}`, 1},
-		{"hang", ptr(slacktest.Hang()), hasty, 0, "", "", 1},
-		{"drop", ptr(slacktest.Drop()), patient, 0, "", "", 1},
-		{"drop the reply", ptr(slacktest.DropReply()), patient, 0, "", "", 2},
-		{"after the script, what is always", nil, patient, 503, "", "down", 2},
+		{"chat.postMessage", args{"channel": "#growth", "text": "x"}, "chat:write"},
+		{"chat.update", args{"channel": growth, "ts": "1", "text": "x"}, "chat:write"},
+		{"conversations.history", args{"channel": growth}, "channels:history"},
+		{"conversations.replies", args{"channel": growth, "ts": "1"}, "channels:history"},
+		{"conversations.list", args{}, "channels:read"},
+		{"conversations.list", args{"types": "private_channel"}, "groups:read"},
+		{"conversations.info", args{"channel": growth}, "channels:read"},
+		{"conversations.info", args{"channel": slacktest.ChannelID("#secret")}, "groups:read"},
+		{"conversations.history", args{"channel": slacktest.ChannelID("#secret")}, "groups:history"},
+		{"files.getUploadURLExternal", args{"filename": "a", "length": "1"}, "files:write"},
+		{"files.completeUploadExternal", args{"files": "[]"}, "files:write"},
 	}
-	for i, tt := range tests {
-		if tt.fault != nil {
-			s.Script(*tt.fault)
+	for _, tt := range tests {
+		s := serve(t)
+		s.Private("#secret", true)
+		var others []string
+		for _, scope := range strings.Split(slacktest.Scopes, ",") {
+			if scope != tt.needed {
+				others = append(others, scope)
+			}
 		}
-		status, after, body := post(tt.timeout)
-		if status != tt.status || after != tt.after || body != tt.body || len(s.Messages()) != tt.accepted || s.Requests() != i+1 {
-			t.Errorf("%s: %d %q %q, %d accepted of %d", tt.name, status, after, body, len(s.Messages()), s.Requests())
+		s.Scopes = strings.Join(others, ", ")
+		r := call(t, s, tt.method, tt.args)
+		if r.Error != "missing_scope" || r.Needed != tt.needed || r.Provided != s.Scopes {
+			t.Errorf("%s without %s: %+v", tt.method, tt.needed, r)
 		}
+	}
+	s := serve(t)
+	s.Scopes = ""
+	if r := call(t, s, "conversations.history", args{"channel": growth}); r.Error != "missing_scope" || r.Needed != "channels:history,groups:history" {
+		t.Errorf("no scope at all: %+v", r)
+	}
+	if r := call(t, s, "auth.test", nil); !r.OK {
+		t.Errorf("auth.test needs a scope: %+v", r)
 	}
 }
 
 func TestWait(t *testing.T) {
-	s := slacktest.NewServer()
-	defer s.Close()
+	s := serve(t)
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
 	go http.Post(s.WebhookURL(), jsonType, strings.NewReader(`{"text":"hello"}`))
@@ -188,17 +254,41 @@ func TestWait(t *testing.T) {
 }
 
 func TestOnAccept(t *testing.T) {
-	s := slacktest.NewServer()
-	defer s.Close()
+	s := serve(t)
 	s.OnAccept = func(slacktest.Message) error { return errors.New("disk full") }
-	resp, err := http.Post(s.WebhookURL(), jsonType, strings.NewReader(`{"text":"hello"}`))
-	if err != nil {
-		t.Fatal(err)
+	if r := call(t, s, "chat.postMessage", args{"channel": "#growth", "text": "x"}); r.Error != "internal_error" {
+		t.Errorf("%+v", r)
 	}
-	resp.Body.Close()
-	if resp.StatusCode != 500 || len(s.Messages()) != 0 {
-		t.Errorf("%d, %d accepted", resp.StatusCode, len(s.Messages()))
+	status, _ := send(t, s.WebhookURL(), jsonType, "", `{"text":"hello"}`)
+	if status != 500 || len(s.Messages()) != 0 {
+		t.Errorf("%d, %d accepted", status, len(s.Messages()))
 	}
 }
 
-func ptr(f slacktest.Fault) *slacktest.Fault { return &f }
+// Tests look on while clients post.
+func TestConcurrency(t *testing.T) {
+	s := serve(t)
+	root := post(t, s, "root", "")
+	var group sync.WaitGroup
+	for i := range 4 {
+		group.Go(func() {
+			for range 20 {
+				post(t, s, "reply", root)
+				call(t, s, "chat.update", args{"channel": slacktest.ChannelID("#growth"), "ts": root, "text": strconv.Itoa(i)})
+				call(t, s, "conversations.history", args{"channel": slacktest.ChannelID("#growth")})
+				s.Messages()
+				s.Threads()
+			}
+		})
+	}
+	group.Wait()
+	thread := s.Threads()[0]
+	if len(thread.Replies) != 80 || thread.Root.Edited != 80 || s.Requests() != 241 {
+		t.Errorf("%d replies, %d updates, %d requests", len(thread.Replies), thread.Root.Edited, s.Requests())
+	}
+	for i, m := range s.Messages()[1:] {
+		if m.TS <= s.Messages()[i].TS {
+			t.Errorf("%s after %s", m.TS, s.Messages()[i].TS)
+		}
+	}
+}

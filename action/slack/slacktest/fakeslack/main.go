@@ -2,7 +2,8 @@
 // which the router is a process, or a container, of its own.
 //
 // Every message that it accepts is one line of JSON in the log, on disk before
-// the sender has its answer: {"channel":"#growth","text":"hello","id":"..."}.
+// the sender has its answer: {"channel":"#growth","text":"hello","id":"..."}. The
+// text of a message of blocks is that of its sections.
 package main
 
 import (

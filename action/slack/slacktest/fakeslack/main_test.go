@@ -15,7 +15,8 @@ func TestAppendTo(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer log.Close()
-	for _, m := range []slacktest.Message{{Channel: "#a", Text: "two\nlines <b>", ID: "1"}, {Channel: "#b"}} {
+	blocks := []map[string]any{{"type": "section", "text": map[string]any{"type": "mrkdwn", "text": "of a section"}}}
+	for _, m := range []slacktest.Message{{Channel: "#a", Text: "two\nlines <b>", ID: "1"}, {Channel: "#b"}, {Channel: "#c", Blocks: blocks}} {
 		if err := appendTo(log, m); err != nil {
 			t.Fatal(err)
 		}
@@ -24,7 +25,8 @@ func TestAppendTo(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := `{"channel":"#a","text":"two\nlines \u003cb\u003e","id":"1"}` + "\n" + `{"channel":"#b","text":"","id":""}` + "\n"
+	want := `{"channel":"#a","text":"two\nlines \u003cb\u003e","id":"1"}` + "\n" + `{"channel":"#b","text":"","id":""}` + "\n" +
+		`{"channel":"#c","text":"of a section","id":""}` + "\n"
 	if string(got) != want {
 		t.Errorf("got %s\nwant %s", got, want)
 	}
