@@ -100,6 +100,7 @@ func Load(path string, o Options) (*Config, error) {
 	}
 	c.Rules = rules.New(l.decoded)
 	l.noteUnused()
+	l.noteUnseen(c.HTTP)
 	l.noteUntrusted()
 	c.Notes = l.Notes()
 	return c, nil

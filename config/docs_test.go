@@ -179,6 +179,9 @@ func settingsOf(k kind) []string {
 
 func yamlNames(of reflect.Type, prefix string) []string {
 	names := []string{}
+	if of.Kind() == reflect.Map { // of names of the user's, as metrics is
+		of = of.Elem()
+	}
 	for f := range of.Fields() {
 		name, options, _ := strings.Cut(f.Tag.Get("yaml"), ",")
 		in := f.Type

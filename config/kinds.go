@@ -7,6 +7,7 @@ import (
 	"github.com/journald-router/journald-router/action/email"
 	"github.com/journald-router/journald-router/action/exec"
 	"github.com/journald-router/journald-router/action/file"
+	"github.com/journald-router/journald-router/action/metrics"
 	"github.com/journald-router/journald-router/action/nats"
 	"github.com/journald-router/journald-router/action/s3"
 	"github.com/journald-router/journald-router/action/slack"
@@ -27,6 +28,7 @@ var kinds = []kind{
 	newKind("sql", sql.New),
 	newKind("nats", nats.New),
 	newKind("s3", s3.New),
+	newKind("metrics", metrics.New),
 }
 
 // A kind reads the section that bears its name into the action's Config, and

@@ -7,6 +7,7 @@ import (
 
 	"github.com/journald-router/journald-router/action"
 	"github.com/journald-router/journald-router/action/file"
+	"github.com/journald-router/journald-router/action/metrics"
 	"github.com/journald-router/journald-router/internal/strict"
 	"github.com/journald-router/journald-router/rules"
 )
@@ -21,6 +22,7 @@ func (l *loader) link() {
 		l.linkRule(r)
 	}
 	l.refuseSharedFiles()
+	l.refuseSharedMetrics()
 }
 
 func (l *loader) find(name string) *built {
@@ -144,6 +146,37 @@ func (l *loader) refuseSharedFiles() {
 			continue
 		}
 		owners[path] = b.Name
+	}
+}
+
+// refuseSharedMetrics: /metrics has each name once, whatever action it is of.
+func (l *loader) refuseSharedMetrics() {
+	type owner struct{ action, metric string }
+	owners := make(map[string]owner)
+	for _, b := range l.built {
+		c, _ := b.settings.(metrics.Config)
+		for _, name := range slices.Sorted(maps.Keys(c)) {
+			for _, taken := range c.Taken(name) {
+				first, there := owners[taken]
+				if !there {
+					owners[taken] = owner{b.Name, name}
+				} else if first.action != b.Name { // else New has said so
+					at, _ := b.section.Find(name)
+					at.Report("give it another name, or name that action in the rule instead", "%s is on /metrics as metric %s of action %s already",
+						strict.Quote(name), strict.Quote(first.metric), strict.Quote(first.action))
+					break
+				}
+			}
+		}
+	}
+}
+
+// noteUnseen: without `http:` there is no /metrics.
+func (l *loader) noteUnseen(http string) {
+	for _, b := range l.built {
+		if b.Kind == "metrics" && http == "" {
+			l.Note(b.section.Pos(), "add http: 127.0.0.1:9323, and have Prometheus ask there", "nobody sees the metrics of action %s, as there is no http", strict.Quote(b.Name))
+		}
 	}
 }
 

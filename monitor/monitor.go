@@ -20,6 +20,12 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
 
+// A Source is what is shown: a *router.Router.
+type Source interface {
+	Snapshot() router.Snapshot
+	Actions() []router.Action
+}
+
 // Listen opens the address, "host:port", for Serve.
 func Listen(address string) (net.Listener, error) {
 	l, err := net.Listen("tcp", address)
@@ -34,9 +40,9 @@ func Listen(address string) (net.Listener, error) {
 
 // Serve answers on the listener until ctx is done, and closes it. An error is
 // that of the listener.
-func Serve(ctx context.Context, l net.Listener, snapshot func() router.Snapshot) error {
+func Serve(ctx context.Context, l net.Listener, s Source) error {
 	server := &http.Server{
-		Handler:           Handler(snapshot),
+		Handler:           Handler(s),
 		ReadHeaderTimeout: 5 * time.Second,
 		ReadTimeout:       10 * time.Second,
 		WriteTimeout:      30 * time.Second,
@@ -51,22 +57,29 @@ func Serve(ctx context.Context, l net.Listener, snapshot func() router.Snapshot)
 	return nil
 }
 
-// Handler answers from snapshots, one for each request.
-func Handler(snapshot func() router.Snapshot) http.Handler {
+// Handler answers from snapshots, one for each request, and from what the actions have
+// counted.
+func Handler(source Source) http.Handler {
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(
-		collector{snapshot},
+		collector{source.Snapshot},
+		counted{source.Actions},
 		collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 	)
 	mux := http.NewServeMux()
-	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{MaxRequestsInFlight: 4}))
+	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{
+		MaxRequestsInFlight: 4,
+		EnableOpenMetrics:   true, // which alone has exemplars
+		// What is wrong with one metric is no reason to hide the others.
+		ErrorHandling: promhttp.ContinueOnError,
+	}))
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
-		s := snapshot()
+		s := source.Snapshot()
 		answer(w, s.Alive())
 	})
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
-		s := snapshot()
+		s := source.Snapshot()
 		answer(w, s.Ready())
 	})
 	return mux

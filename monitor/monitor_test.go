@@ -37,9 +37,18 @@ func eventful() router.Snapshot {
 	}
 }
 
+// source is a router in a state, with actions.
+type source struct {
+	snapshot func() router.Snapshot
+	actions  []router.Action
+}
+
+func (s *source) Snapshot() router.Snapshot { return s.snapshot() }
+func (s *source) Actions() []router.Action  { return s.actions }
+
 // TestMetrics: the names are an interface, and are as the file has them.
 func TestMetrics(t *testing.T) {
-	c := collector{eventful}
+	c := named{collector{eventful}, counted{func() []router.Action { return []router.Action{{Name: "shop", Destination: &counting{}}} }}}
 	want, err := os.Open("testdata/metrics.txt")
 	if err != nil {
 		t.Fatal(err)
@@ -58,6 +67,15 @@ func TestMetrics(t *testing.T) {
 		t.Errorf("%s: %s", p.Metric, p.Text)
 	}
 }
+
+// named are all metrics with names of the router's own.
+type named struct {
+	collector
+	counted
+}
+
+func (n named) Describe(to chan<- *prometheus.Desc) { n.collector.Describe(to); descs(to, ofMetric) }
+func (n named) Collect(to chan<- prometheus.Metric) { n.collector.Collect(to); n.counted.Collect(to) }
 
 // TestMetricsAreDocumented by their names.
 func TestMetricsAreDocumented(t *testing.T) {
@@ -85,7 +103,7 @@ func get(t *testing.T, h http.Handler, path string) (int, string) {
 
 func TestHandler(t *testing.T) {
 	now := router.Snapshot{State: router.Waiting}
-	h := Handler(func() router.Snapshot { return now })
+	h := Handler(&source{func() router.Snapshot { return now }, nil})
 	check := func(path string, status int, body string) {
 		t.Helper()
 		if gotStatus, got := get(t, h, path); gotStatus != status || strings.TrimSpace(got) != body {
@@ -127,7 +145,7 @@ func TestServe(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
-	go func() { done <- Serve(ctx, l, eventful) }()
+	go func() { done <- Serve(ctx, l, &source{eventful, nil}) }()
 	resp, err := http.Get("http://" + address + "/readyz")
 	if err != nil {
 		t.Fatal(err)

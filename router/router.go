@@ -187,6 +187,15 @@ func (r *Router) staff(ctx context.Context, fail func(error), wg *sync.WaitGroup
 	}
 }
 
+// Actions are those of the routes that hold, and none before Run. An action of them that is
+// an action.Rememberer has its memory.
+func (r *Router) Actions() []Action {
+	if routes := r.routes.Load(); routes != nil {
+		return routes.Actions
+	}
+	return nil
+}
+
 // ReadAll tells whether Run, with Once, has read to the end.
 func (r *Router) ReadAll() bool {
 	select {

@@ -170,7 +170,7 @@ func (p *process) control(ctx context.Context) {
 
 // monitor shows metrics and health.
 func (p *process) monitor(ctx context.Context, l net.Listener) {
-	if err := monitor.Serve(ctx, l, p.router.Snapshot); err != nil {
+	if err := monitor.Serve(ctx, l, p.router); err != nil {
 		p.log.Error("metrics and health are not shown any more", "err", err)
 	}
 }
