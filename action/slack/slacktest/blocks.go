@@ -5,12 +5,12 @@ import (
 	"slices"
 	"sort"
 	"strings"
-	"unicode/utf8"
 )
 
 const (
 	// https://docs.slack.dev/reference/block-kit/blocks: "You can include up to 50
-	// blocks in each message". The others stand on each block's own page.
+	// blocks in each message"; we count those of its attachments with them. The other
+	// limits stand on each block's own page.
 	maxBlocks       = 50
 	maxBlockID      = 255
 	maxTextObject   = 3000 // https://docs.slack.dev/reference/block-kit/composition-objects/text-object
@@ -38,6 +38,7 @@ const (
 type validator struct {
 	messages []string
 	size     int // of all texts
+	count    int // of blocks
 	ids      []string
 }
 
@@ -48,7 +49,7 @@ func (v *validator) add(at, format string, args ...any) {
 // blocks validates those that the fake knows; any other is refused as an
 // unsupported type, as Slack refuses what it does not know.
 func (v *validator) blocks(at string, blocks []map[string]any) {
-	if len(blocks) > maxBlocks {
+	if v.count += len(blocks); v.count > maxBlocks {
 		v.add(at, "no more than %d items allowed", maxBlocks)
 		return
 	}
@@ -111,7 +112,7 @@ func (v *validator) blockID(at string, b map[string]any) {
 	switch {
 	case id == "":
 		v.add(at+"/block_id", "must be a string of 1 character or more")
-	case utf8.RuneCountInString(id) > maxBlockID:
+	case characters(id) > maxBlockID:
 		v.add(at+"/block_id", "must be less than %d characters", maxBlockID+1)
 	case slices.Contains(v.ids, id):
 		v.add(at+"/block_id", "must be unique within the message")
@@ -205,7 +206,7 @@ func (v *validator) textObject(at string, value any, most int, types ...string) 
 
 func (v *validator) text(at string, value any, least, most int) {
 	text, ok := value.(string)
-	n := utf8.RuneCountInString(text)
+	n := characters(text)
 	v.size += n
 	switch {
 	case !ok:

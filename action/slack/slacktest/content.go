@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"regexp"
 	"strings"
-	"unicode/utf8"
+	"unicode/utf16"
 )
 
 const (
@@ -40,6 +40,15 @@ func (c content) empty() bool {
 	return strings.TrimSpace(c.text) == "" && len(c.blocks) == 0 && len(c.attachments) == 0
 }
 
+// characters counts as JavaScript does. Slack does not say what a character is; in
+// no other way of counting Unicode's are there more.
+func characters(s string) (n int) {
+	for _, r := range s {
+		n += utf16.RuneLen(r)
+	}
+	return n
+}
+
 // A problem is Slack's word for what is wrong with a message, and more words.
 type problem struct {
 	code     string
@@ -51,7 +60,7 @@ func (p *problem) answer() answer { return refuse(p.code, p.messages...) }
 // readContent reads what a request wants to say, and validates it as Slack does.
 func readContent(r request, maxText int) (content, *problem) {
 	c := content{text: r.text("text")}
-	if utf8.RuneCountInString(c.text) > maxText {
+	if characters(c.text) > maxText {
 		return c, &problem{code: "msg_too_long"}
 	}
 	var err error
@@ -104,10 +113,18 @@ func (c *content) readMetadata(r request) *problem {
 	switch {
 	case err != nil || !eventType.MatchString(c.metadata.Type) || c.metadata.Payload == nil:
 		return &problem{code: "invalid_metadata_format"}
-	case len(b) > maxMetadata:
+	case size(r.args["metadata"], b) > maxMetadata:
 		return &problem{code: "metadata_too_large"}
 	}
 	return nil
+}
+
+// size is that of JSON as it came in a form, or else as we write it.
+func size(arg any, written []byte) int {
+	if came, ok := arg.(string); ok {
+		return len(came)
+	}
+	return len(written)
 }
 
 var color = regexp.MustCompile(`^(good|warning|danger|#?[0-9A-Fa-f]{6})$`)

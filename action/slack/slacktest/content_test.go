@@ -34,6 +34,7 @@ func TestContent(t *testing.T) {
 	}{
 		{"text at the limit", args{"text": strings.Repeat("é", 40_000)}, ""},
 		{"text over the limit", args{"text": strings.Repeat("é", 40_001)}, "msg_too_long"},
+		{"text over the limit, in JavaScript's characters", args{"text": strings.Repeat("😀", 20_001)}, "msg_too_long"},
 		{"blocks without text", args{"blocks": list(divider, 1)}, ""},
 		{"blocks that are null", args{"text": "x", "blocks": "null"}, ""},
 		{"blocks that are not JSON", args{"text": "x", "blocks": "nope"}, "invalid_blocks_format"},
@@ -59,6 +60,10 @@ func TestContent(t *testing.T) {
 		{"blocks in an attachment that are no list", args{"attachments": `[{"blocks":[1]}]`}, "invalid_attachments: must be an array of objects at /attachments/0/blocks"},
 		{"block in an attachment", args{"attachments": `[{"text":"x"},{"blocks":[` + section(3001) + `]}]`},
 			"invalid_attachments: must be less than 3001 characters at /attachments/1/blocks/0/text/text"},
+
+		{"50 blocks in attachments", args{"attachments": list(`{"blocks":`+list(divider, 25)+`}`, 2)}, ""},
+		{"51 blocks in attachments", args{"attachments": list(`{"blocks":`+list(divider, 17)+`}`, 3)},
+			"invalid_attachments: no more than 50 items allowed at /attachments/2/blocks"},
 
 		{"metadata", args{"text": "x", "metadata": payload(100)}, ""},
 		{"metadata at the limit", args{"text": "x", "metadata": payload(8192)}, ""},
