@@ -42,6 +42,8 @@ func TestContent(t *testing.T) {
 		{"no blocks", args{"blocks": "[]"}, "no_text"},
 		{"four sections of the longest text", args{"blocks": list(section(3000), 4)}, ""},
 		{"five of them", args{"blocks": list(section(3000), 5)}, "msg_blocks_too_long"},
+		{"50 sections, as somebody posted", args{"blocks": list(section(9597/50), 50)}, ""},
+		{"45 sections, as somebody could not", args{"blocks": list(section(11_341/45), 45)}, "msg_blocks_too_long"},
 		{"five of them in attachments", args{"attachments": list(`{"blocks":[`+section(3000)+`]}`, 5)}, "msg_blocks_too_long"},
 
 		{"attachment with blocks", args{"attachments": `[{"color":"#439FE0","fallback":"x","blocks":[` + section(1) + `]}]`}, ""},

@@ -41,6 +41,9 @@ func TestUpload(t *testing.T) {
 		if len(shown.Files) != 1 || shown.Files[0].ID != got.FileID || shown.Files[0].Name != "a.txt" {
 			t.Errorf("%s: %+v", tt.name, shown)
 		}
+		if status, _ := send(t, got.UploadURL, tt.contentType, "", tt.body); status != 404 {
+			t.Errorf("%s: bytes for a file that is shared already: %d", tt.name, status)
+		}
 		if r := call(t, s, "files.completeUploadExternal", complete); r.Error != "file_not_found" {
 			t.Errorf("%s: a second time: %+v", tt.name, r)
 		}

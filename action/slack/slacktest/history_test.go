@@ -73,6 +73,9 @@ func TestHistory(t *testing.T) {
 			t.Errorf("%s (-want +got):\n%s", tt.name, diff)
 		}
 	}
+	if n := len(s.Messages()); n != 8 {
+		t.Errorf("%d accepted: a person's message is none", n)
+	}
 	r := call(t, s, "conversations.history", args{"channel": growth})
 	if m := r.Messages[2]; m.Subtype != "tombstone" || m.ReplyCount != 1 || m.ThreadTS != ts[3] {
 		t.Errorf("%+v", m)
@@ -82,6 +85,19 @@ func TestHistory(t *testing.T) {
 	}
 	if m := r.Messages[0]; m.User == "" || m.Subtype != "" || m.ThreadTS != "" {
 		t.Errorf("%+v", m)
+	}
+}
+
+// Timestamps differ, however fast messages come.
+func TestTimestamps(t *testing.T) {
+	s := serve(t)
+	last := ""
+	for range 10_000 {
+		ts := s.Say("#growth", "x", "")
+		if ts <= last {
+			t.Fatalf("%s after %s", ts, last)
+		}
+		last = ts
 	}
 }
 
