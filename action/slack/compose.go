@@ -172,7 +172,7 @@ func count(n int) string {
 // counted is the first post of a thread as it shows that n messages have come, the last one at
 // that time.
 func (p post) counted(n int, last time.Time) post {
-	note := fmt.Sprintf("*×%d*, the last at %s", n, when(last))
+	note := fmt.Sprintf("*×%d*, the last: %s", n, when(last))
 	if len(p.attachments) == 0 {
 		return post{text: p.text + "\n" + note}
 	}

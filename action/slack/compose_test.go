@@ -100,13 +100,13 @@ func TestBlocks(t *testing.T) {
 
 	before := asJSON(t, got)
 	counted := got.counted(17, logged.Add(time.Hour))
-	if diff := cmp.Diff(append(notes(got), "*×17*, the last at <!date^1769905805^{date_short_pretty} {time_secs}|2026-02-01T00:30:05Z>"), notes(counted)); diff != "" {
+	if diff := cmp.Diff(append(notes(got), "*×17*, the last: <!date^1769905805^{date_short_pretty} {time_secs}|2026-02-01T00:30:05Z>"), notes(counted)); diff != "" {
 		t.Errorf("counted (-want +got):\n%s", diff)
 	}
 	if asJSON(t, got) != before {
 		t.Error("counting has changed the post")
 	}
-	if got := (post{text: "x"}).counted(2, logged); got.text != "x\n*×2*, the last at <!date^1769902205^{date_short_pretty} {time_secs}|2026-01-31T23:30:05Z>" || got.attachments != nil {
+	if got := (post{text: "x"}).counted(2, logged); got.text != "x\n*×2*, the last: <!date^1769902205^{date_short_pretty} {time_secs}|2026-01-31T23:30:05Z>" || got.attachments != nil {
 		t.Errorf("a text, counted: %v", got)
 	}
 }

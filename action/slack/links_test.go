@@ -45,6 +45,9 @@ func TestLinks(t *testing.T) {
 		{"no space, but it ends", "https://a.example\u00a0x https://b.example\u202ex https://c.example\u200bx", "<https://a.example>\u00a0x <https://b.example>\u202ex <https://c.example>\u200bx"},
 		{"too long for a link", "https://a.example/" + strings.Repeat("x", 2000), "https://a.example/" + strings.Repeat("x", 2000)},
 		{"a < that begins nothing", "a < b <\nc> <> <", "a &lt; b &lt;\nc> &lt;> &lt;"},
+		{"no link", "<b>bold</b> <javascript:x|y> <https:x|y> <!> <MAILTO:a@b.example>", "&lt;b>bold&lt;/b> &lt;javascript:x|y> &lt;https:x|y> &lt;!> <MAILTO:a@b.example>"},
+		{"spaces in a target", "<https://a.example/b c\td|e f> <https://a.example/b c> <!date^1^{time} x|y z>", "<https://a.example/b%20c%09d|e f> <https://a.example/b%20c> <!date^1^{time} x|y z>"},
+		{"words of several lines", "<https://a.example|a\nb> <https://a.example\n|b>", "<https://a.example|a\nb> &lt;<https://a.example>\n|b>"},
 		{"mark-up in what looks like it", "<<!here>>", "&lt;<!here>>"},
 	}
 	for _, tt := range tests {

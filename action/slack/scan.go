@@ -2,6 +2,7 @@ package slack
 
 import (
 	"iter"
+	"regexp"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -46,7 +47,7 @@ func tokens(s string, link func(url string) string) iter.Seq[token] {
 			case c == '<':
 				t.source, t.text = "<", "&lt;"
 				if m := leadingMarkup(s[i:]); m != "" {
-					t = token{m, m, markup}
+					t = token{withoutSpaces(m), m, markup}
 				}
 			case c == '&':
 				t.source = leadingEntity(s[i:])
@@ -85,14 +86,33 @@ func tokens(s string, link func(url string) string) iter.Seq[token] {
 	}
 }
 
-// leadingMarkup is the <...> that s begins with, or empty.
+// leadingMarkup is the <...> that s begins with, or empty: a mention, a date, or a link.
 func leadingMarkup(s string) string {
-	end := 1 + strings.IndexAny(s[1:], "<>\n")
+	end := 1 + strings.IndexAny(s[1:], "<>")
 	if end <= 1 || s[end] != '>' || units(s[:end+1]) > maxToken {
+		return ""
+	}
+	if target, _, _ := strings.Cut(s[1:end], "|"); !markupTarget.MatchString(target) {
 		return ""
 	}
 	return s[:end+1]
 }
+
+// withoutSpaces has the spaces of a link's target encoded, as of what a template inserted
+// there: "URLs with spaces will break".
+func withoutSpaces(markup string) string {
+	target, label, ok := strings.Cut(markup, "|")
+	if !strings.ContainsAny(target, " \t") || strings.ContainsRune("@#!", rune(target[1])) {
+		return markup
+	}
+	target = strings.NewReplacer(" ", "%20", "\t", "%09").Replace(target)
+	if ok {
+		return target + "|" + label
+	}
+	return target
+}
+
+var markupTarget = regexp.MustCompile(`^([@#!]|(?i:https?://|mailto:|tel:|slack:)).+$`)
 
 // leadingEntity is the entity that s begins with, else its &.
 func leadingEntity(s string) string {

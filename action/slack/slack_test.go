@@ -248,6 +248,32 @@ func TestEscape(t *testing.T) {
 	if got, want := a.Escape("<!channel> & <https://x|y> &amp; *bold*"), "&lt;!channel&gt; &amp; &lt;https://x|y&gt; &amp;amp; *bold*"; got != want {
 		t.Errorf("%q, want %q", got, want)
 	}
+	s := slacktest.NewServer()
+	defer s.Close()
+	a = newAction(t, slack.Config{Token: slacktest.Token, Channel: "#growth", APIURL: s.APIURL()})
+	for template, want := range map[string]string{
+		"{{ .Text }}":                                      "!channel",
+		"<{{ .Text }}|open>":                               "&lt;!channel|open>",
+		"x{{ .Text }} <!here>":                             "x!channel <!here>",
+		"<{{ .Captures.none }}{{ .Text }}>":                "&lt;!channel>",
+		"<https://a.example/{{ .Text }}|open {{ .Text }}>": "<https://a.example/!channel|open !channel>",
+	} {
+		parsed, err := action.ParseTemplate(template, a.Escape)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text, err := parsed.Render(action.Data{Text: "!channel"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := a.Deliver(t.Context(), []action.Message{{Text: text, Custom: true}}); err != nil {
+			t.Fatal(err)
+		}
+		all := s.Messages()
+		if says := all[len(all)-1].Attachments[0]["blocks"].([]any)[0].(map[string]any)["text"].(map[string]any)["text"]; says != want {
+			t.Errorf("%s: %q, want %q", template, says, want)
+		}
+	}
 }
 
 // TestRequest looks at what goes over the wire and a fake Slack does not mind.

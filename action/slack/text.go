@@ -28,16 +28,28 @@ var (
 	unescaper = strings.NewReplacer("&amp;", "&", "&lt;", "<", "&gt;", ">")
 )
 
+// inserted stands before what comes from an entry if it begins with one of !@#. Right behind a <
+// of the user's, as in <{{ .Fields.URL }}|open>, that would be a mention, and no link.
+// textOf takes it out again; Unicode keeps this character for a program's own use.
+const inserted = "\ufdd0"
+
 // Escape implements action.Escaper: these three characters are all that can
 // make a link or a mention (<!channel>).
 // https://docs.slack.dev/messaging/formatting-message-text#escaping
-func (a *Action) Escape(s string) string { return escaper.Replace(s) }
+func (a *Action) Escape(s string) string {
+	s = escaper.Replace(strings.ReplaceAll(s, inserted, "\ufffd"))
+	if s != "" && strings.ContainsRune("!@#", rune(s[0])) {
+		return inserted + s
+	}
+	return s
+}
 
 func unescape(s string) string { return unescaper.Replace(s) }
 
 // textOf is the message's text, which is Slack's mark-up already, as Slack takes it.
 func textOf(m action.Message) string {
 	s := strings.ToValidUTF8(m.Text, "\ufffd")
+	s = strings.ReplaceAll(strings.ReplaceAll(s, "<"+inserted, "&lt;"), inserted, "")
 	if strings.TrimSpace(s) == "" {
 		return emptyText
 	}
@@ -74,7 +86,7 @@ func mentions(text string) string {
 // pages tells a mention from other mark-up.
 // https://docs.slack.dev/messaging/formatting-message-text#mentioning-users
 func pages(markup string) bool {
-	for _, prefix := range []string{"<@", "<!here", "<!channel", "<!everyone", "<!subteam^"} {
+	for _, prefix := range []string{"<@", "<!here", "<!channel", "<!everyone", "<!group", "<!subteam^"} {
 		if strings.HasPrefix(markup, prefix) {
 			return true
 		}
