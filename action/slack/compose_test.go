@@ -226,8 +226,8 @@ func TestLong(t *testing.T) {
 	}
 
 	first, rest, file = bot(Text, "").compose([]action.Message{m})
-	if len(rest) != 2 || file != nil || !strings.HasSuffix(first.text, "\n_… 3,605 characters more in the thread_") {
-		t.Errorf("%d parts, %v, %q", len(rest), file, first.text[3000:])
+	if len(rest) != 2 || file != nil || !strings.HasSuffix(first.text, "\n_… 3,705 characters more in the thread_") {
+		t.Errorf("%d parts, %v, %q", len(rest), file, first.text)
 	}
 	if all, _, _ := strings.Cut(first.text, "\n_… "); all+rest[0].text+rest[1].text != m.Text {
 		t.Errorf("the parts are not the text: %q", all)
@@ -237,8 +237,8 @@ func TestLong(t *testing.T) {
 		t.Errorf("%d parts, the last with %q", len(rest), last)
 	}
 	first, rest, file = bot(Text, InFile).compose([]action.Message{m})
-	if len(rest) != 0 || file == nil || string(file.content) != long+"<end>" || !strings.HasSuffix(first.text, "\n_… 3,605 characters more in 0123.txt, in the thread_") {
-		t.Errorf("%d parts, %v, %q", len(rest), file, first.text[3000:])
+	if len(rest) != 0 || file == nil || string(file.content) != long+"<end>" || !strings.HasSuffix(first.text, "\n_… 3,705 characters more in 0123.txt, in the thread_") {
+		t.Errorf("%d parts, %v, %q", len(rest), file, first.text)
 	}
 
 	// A webhook has neither thread nor file, and several messages have one post.

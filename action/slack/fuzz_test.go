@@ -1,6 +1,10 @@
 package slack
 
 import (
+	"bytes"
+	"encoding/json"
+	"net/http"
+	"net/http/httptest"
 	"regexp"
 	"strings"
 	"testing"
@@ -8,6 +12,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/journald-router/journald-router/action"
+	"github.com/journald-router/journald-router/action/slack/slacktest"
 	"github.com/journald-router/journald-router/journal"
 	"github.com/slack-go/slack"
 )
@@ -80,7 +85,7 @@ func FuzzCompose(f *testing.F) {
 
 var (
 	date  = regexp.MustCompile(`<!date\^\d+\^\{date_short_pretty\} \{time_secs\}\|[0-9TZ:-]+>`)
-	links = regexp.MustCompile(`<(?i:https?://|mailto:|tel:|slack:)[^<>| ]+(\|[^<>]*)?>`)
+	links = regexp.MustCompile(`<(?:https?://|mailto:|tel:|slack://)[^<>| ]+(\|[^<>]*)?>`)
 )
 
 // check refuses what Slack would refuse, and whatever is no date, and no link that shows where it
@@ -102,11 +107,25 @@ func check(t *testing.T, a *Action, p post, template string) {
 			t.Errorf("%q", s)
 		}
 	}
-	most := maxLines
+	body, err := json.Marshal(map[string]any{"text": p.text, "attachments": p.attachments})
+	if err != nil {
+		t.Fatal(err)
+	}
+	fake := slacktest.New()
+	request := httptest.NewRequest(http.MethodPost, slacktest.WebhookPath, bytes.NewReader(body))
+	request.Header.Set("Content-Type", "application/json")
+	response := httptest.NewRecorder()
+	if fake.ServeHTTP(response, request); response.Code != http.StatusOK {
+		t.Fatalf("Slack answers %d %s to %s", response.Code, response.Body, body)
+	}
+	if m := fake.Messages()[0]; len(m.Pages()) > 0 || len(m.Broken()) > 0 && !strings.Contains(string(body), "slack://") {
+		t.Errorf("pages %q, broken %q: %s", m.Pages(), m.Broken(), body)
+	}
+	most := maxUpdate
 	if a.config.WebhookURL != "" {
 		most = maxText
 	}
-	if harmless(p.text); units(p.text) > most+100 || len(p.attachments) > 20 || strings.TrimSpace(p.text) == "" && len(p.attachments) == 0 {
+	if harmless(p.text); units(p.text) > most || len(p.attachments) > 20 || strings.TrimSpace(p.text) == "" && len(p.attachments) == 0 {
 		t.Errorf("%d characters, %d attachments", units(p.text), len(p.attachments))
 	}
 	sum := 0

@@ -64,7 +64,7 @@ func authorityEnd(url string) int {
 func leadingURL(s string) string {
 	scheme := 0
 	for _, prefix := range []string{"http://", "https://"} {
-		if len(s) > len(prefix) && strings.EqualFold(s[:len(prefix)], prefix) {
+		if strings.HasPrefix(s, prefix) {
 			scheme = len(prefix)
 		}
 	}

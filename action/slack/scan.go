@@ -65,7 +65,7 @@ func tokens(s string, link func(url string) string) iter.Seq[token] {
 				if n := strings.IndexAny(s[i+1:], "`\n"); n > 0 && s[i+1+n] == '`' {
 					code = i + 1 + n
 				}
-			case (c == 'h' || c == 'H') && !block && i >= code && !endsInWord(s[:i]):
+			case c == 'h' && !block && i >= code && !endsInWord(s[:i]):
 				if url := leadingURL(s[i:]); url != "" && units(link(url)) <= maxToken {
 					t = token{link(url), url, markup}
 					break
@@ -112,7 +112,7 @@ func withoutSpaces(markup string) string {
 	return target
 }
 
-var markupTarget = regexp.MustCompile(`^([@#!]|(?i:https?://|mailto:|tel:|slack:)).+$`)
+var markupTarget = regexp.MustCompile(`^([@#!]|https?://|mailto:.+@|tel:|slack://).+$`)
 
 // leadingEntity is the entity that s begins with, else its &.
 func leadingEntity(s string) string {

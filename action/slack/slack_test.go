@@ -218,7 +218,7 @@ func TestMessage(t *testing.T) {
 		{"as long as it may be", long[:2999], slack.Blocks, long[:2999]},
 		{"mark-up in a text", "<!here> a &lt; b", slack.Text, "<!here> a &lt; b"},
 		{"no text", "", slack.Text, "_(empty message)_"},
-		{"a text as long as it may be", long[:3999], slack.Text, long[:3999]},
+		{"a text as long as it may be", long[:3899], slack.Text, long[:3899]},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -383,8 +383,8 @@ func TestLines(t *testing.T) {
 		batch []action.Message
 		fit   int
 	}{
-		{[]action.Message{text(1999), text(1999), text(1)}, 2},
-		{[]action.Message{text(1999), text(1998), text(0)}, 2},
+		{[]action.Message{text(1949), text(1949), text(1)}, 2},
+		{[]action.Message{text(1949), text(1948), text(0)}, 2},
 		{[]action.Message{text(5000), text(1)}, 1},
 		{[]action.Message{text(1), text(5000)}, 1},
 		{[]action.Message{text(1), text(2), text(3)}, 3},

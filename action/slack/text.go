@@ -13,10 +13,12 @@ const (
 	// maxText is how many characters Slack takes before it cuts the text itself,
 	// unseen: https://docs.slack.dev/changelog/2018-truncating-really-long-messages
 	maxText = 40_000
+	// maxUpdate is how many an update may have, and what is advised for a message:
+	// https://docs.slack.dev/reference/methods/chat.update#errors
+	maxUpdate = 4000
 	// maxLines is how many characters of several messages are put together, and one of a
-	// thread has: "up to 4,000 characters" is what
-	// https://docs.slack.dev/reference/methods/chat.postMessage advises.
-	maxLines = 4000
+	// thread has. There is room for what counted adds.
+	maxLines = maxUpdate - 100
 )
 
 // emptyText stands for no text at all, which Slack refuses (no_text). The line
