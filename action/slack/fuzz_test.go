@@ -32,7 +32,7 @@ var templates = []string{
 func FuzzCompose(f *testing.F) {
 	for _, s := range []string{
 		"", " ", "order 4711 failed", "<!channel>", "<@U1>", "<#C1>", "<!subteam^S1>", "<!here|here>", "<!everyone", "!channel>", "<", ">", "&", "&lt;!channel&gt;",
-		"!channel", "@U1", "#C1", "<https://evil.example|bank.example>", "https://evil.example/|bank", "https://a.example/<!channel>", "https://a.example/&<@U1>", "http:0", "HTTPS://a.example", "mailto:a@b.example?subject=a b", "\x00\xff\ufdd0!here", "`<!here>`", "```<!here>", "‮<!here>",
+		"!channel", "@U1", "#C1", "<https://evil.example|bank.example>", "https://evil.example/|bank", "https://a.example/<!channel>", "https://a.example/&<@U1>", "http:0", "HTTPS://a.example", "mailto:a@b.example?subject=a b", "\x00\xff\ufdd0!here", "`<!here>`", "```<!here>", "\u202e<!here>",
 		strings.Repeat("x", 2995) + "<!channel>", strings.Repeat("x", 3995) + "<!channel>", strings.Repeat("<!channel> ", 400), strings.Repeat("&", 700) + "<!here>",
 		strings.Repeat("https://a.example/"+strings.Repeat("y", 90)+"<!here> ", 40), "```" + strings.Repeat("<!channel>\n", 400) + "```<@U1>", strings.Repeat("\n", 4500) + "<@U1>",
 	} {

@@ -60,8 +60,8 @@ func authorityEnd(url string) int {
 }
 
 // leadingURL is the URL that an escaped text begins with, or empty. What ends a sentence,
-// a bracket or a quotation is not the URL's.
-func leadingURL(s string) string {
+// a bracket or a quotation is not the URL's. It has read n bytes: none of them begins another.
+func leadingURL(s string) (url string, n int) {
 	scheme := 0
 	for _, prefix := range []string{"http://", "https://"} {
 		if strings.HasPrefix(s, prefix) {
@@ -69,12 +69,12 @@ func leadingURL(s string) string {
 		}
 	}
 	if scheme == 0 {
-		return ""
+		return "", 0
 	}
-	url := s
+	url = s
 	for i, r := range s {
 		if i > 4*maxToken {
-			return "" // it would not be made a link anyway
+			return "", i // it would not be made a link anyway
 		}
 		if strings.ContainsRune("<>\"`\\^{}", r) || unicode.IsSpace(r) || !unicode.IsGraphic(r) || r == utf8.RuneError ||
 			strings.HasPrefix(s[i:], "&lt;") || strings.HasPrefix(s[i:], "&gt;") {
@@ -82,18 +82,19 @@ func leadingURL(s string) string {
 			break
 		}
 	}
+	n = len(url)
 	for len(url) > scheme {
-		r, n := utf8.DecodeLastRuneInString(url)
+		r, size := utf8.DecodeLastRuneInString(url)
 		if r == ')' && strings.Count(url, "(") >= strings.Count(url, ")") || r == ';' && strings.HasSuffix(url, "&amp;") {
 			break
 		}
 		if !strings.ContainsRune(".,;:!?'*_~|)]…", r) {
 			break
 		}
-		url = url[:len(url)-n]
+		url = url[:len(url)-size]
 	}
 	if len(url) <= scheme || strings.ContainsRune("/?#&:@", rune(url[scheme])) {
-		return ""
+		return "", 0
 	}
-	return url
+	return url, n
 }

@@ -48,7 +48,7 @@ func TestSplit(t *testing.T) {
 func TestSplitKeepsAll(t *testing.T) {
 	pieces := []string{"a", "é", "😀", " ", "\n", "\n\n", "&amp;", "&lt;!channel&gt;", "&", "<", ">", "```", "`", "<!here>", "<https://a.example|b>", "https://c.example/d",
 		"https://c.example/" + strings.Repeat("e", 100), "word ", strings.Repeat("long", 50), "\u200b"}
-	for seed := range uint64(300) {
+	for seed := range uint64(60) {
 		random := rand.New(rand.NewPCG(seed, 7))
 		var b strings.Builder
 		for range random.IntN(1500) {

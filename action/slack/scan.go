@@ -1,6 +1,7 @@
 package slack
 
 import (
+	"fmt"
 	"iter"
 	"regexp"
 	"strings"
@@ -41,6 +42,7 @@ func tokens(s string, link func(url string) string) iter.Seq[token] {
 	return func(yield func(token) bool) {
 		block := false // within a code block
 		code := 0      // where the code in `...` ends that i may be within
+		url := 0       // where a URL ends that is too long for a link
 		for i := 0; i < len(s); {
 			t := token{kind: character}
 			switch c := s[i]; {
@@ -65,11 +67,14 @@ func tokens(s string, link func(url string) string) iter.Seq[token] {
 				if n := strings.IndexAny(s[i+1:], "`\n"); n > 0 && s[i+1+n] == '`' {
 					code = i + 1 + n
 				}
-			case c == 'h' && !block && i >= code && !endsInWord(s[:i]):
-				if url := leadingURL(s[i:]); url != "" && units(link(url)) <= maxToken {
-					t = token{link(url), url, markup}
-					break
+			case c == 'h' && !block && i >= max(code, url) && !endsInWord(s[:i]):
+				found, n := leadingURL(s[i:])
+				if found != "" {
+					if t = (token{link(found), found, markup}); units(t.text) <= maxToken {
+						break
+					}
 				}
+				t, url = token{kind: character}, i+n
 				fallthrough
 			default:
 				_, n := utf8.DecodeRuneInString(s[i:])
@@ -101,22 +106,35 @@ func leadingMarkup(s string) string {
 // withoutSpaces has the spaces of a link's target encoded, as of what a template inserted
 // there: "URLs with spaces will break".
 func withoutSpaces(markup string) string {
-	target, label, ok := strings.Cut(markup, "|")
-	if !strings.ContainsAny(target, " \t") || strings.ContainsRune("@#!", rune(target[1])) {
+	end := strings.IndexByte(markup, '|')
+	if end < 0 {
+		end = len(markup)
+	}
+	breaks := func(r rune) bool { return unicode.IsSpace(r) || unicode.IsControl(r) }
+	if strings.ContainsRune("@#!", rune(markup[1])) || strings.IndexFunc(markup[:end], breaks) < 0 {
 		return markup
 	}
-	target = strings.NewReplacer(" ", "%20", "\t", "%09").Replace(target)
-	if ok {
-		return target + "|" + label
+	var target strings.Builder
+	for _, r := range markup[:end] {
+		if !breaks(r) {
+			target.WriteRune(r)
+			continue
+		}
+		for _, b := range []byte(string(r)) {
+			fmt.Fprintf(&target, "%%%02X", b)
+		}
 	}
-	return target
+	return target.String() + markup[end:]
 }
 
 var markupTarget = regexp.MustCompile(`^([@#!]|https?://|mailto:.+@|tel:|slack://).+$`)
 
+// entities are all that Slack has.
+var entities = [...]string{"&amp;", "&lt;", "&gt;"}
+
 // leadingEntity is the entity that s begins with, else its &.
 func leadingEntity(s string) string {
-	for _, entity := range []string{"&amp;", "&lt;", "&gt;"} {
+	for _, entity := range entities {
 		if strings.HasPrefix(s, entity) {
 			return entity
 		}
@@ -141,4 +159,10 @@ func units(s string) (n int) {
 }
 
 // characters is how many there are for a reader.
-func characters(s string) int { return utf8.RuneCountInString(unescape(s)) }
+func characters(s string) int {
+	n := utf8.RuneCountInString(s)
+	for _, entity := range entities {
+		n -= (len(entity) - 1) * strings.Count(s, entity)
+	}
+	return n
+}
