@@ -39,7 +39,7 @@ var colours = map[string]string{
 
 // attachment is what shows one message, or a part of it: its text, of which the caller has seen
 // to the length, notes of ours below it, and below these where and when it was logged.
-// https://docs.slack.dev/legacy/legacy-messaging/legacy-secondary-message-attachments
+// https://docs.slack.dev/messaging/formatting-message-text#attachments
 func attachment(m action.Message, text string, notes ...string) slack.Attachment {
 	at := slack.Attachment{
 		Color:    colours[first(m.Record, journal.FieldPriority)],

@@ -103,6 +103,13 @@ func TestBlocks(t *testing.T) {
 	if diff := cmp.Diff(append(notes(got), "*×17*, the last: <!date^1769905805^{date_short_pretty} {time_secs}|2026-02-01T00:30:05Z>"), notes(counted)); diff != "" {
 		t.Errorf("counted (-want +got):\n%s", diff)
 	}
+	long, _, _ := bot("", "").compose([]action.Message{{Text: strings.Repeat("x", 4000), Record: m.Record}})
+	two, three := long.counted(2, logged), long.counted(3, logged)
+	for n, p := range map[int]post{2: two, 3: three} {
+		if all := strings.Join(notes(p), "\n"); strings.Count(all, "×") != 1 || !strings.Contains(all, fmt.Sprintf("*×%d*", n)) {
+			t.Errorf("counted as %d: %s", n, all)
+		}
+	}
 	if asJSON(t, got) != before {
 		t.Error("counting has changed the post")
 	}

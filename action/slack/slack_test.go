@@ -248,6 +248,9 @@ func TestEscape(t *testing.T) {
 	if got, want := a.Escape("<!channel> & <https://x|y> &amp; *bold*"), "&lt;!channel&gt; &amp; &lt;https://x|y&gt; &amp;amp; *bold*"; got != want {
 		t.Errorf("%q, want %q", got, want)
 	}
+	if got := a.Escape("a\ufdd0!here"); got != "a\ufffd!here" {
+		t.Errorf("a mark of the entry's own stays: %q", got)
+	}
 	s := slacktest.NewServer()
 	defer s.Close()
 	a = newAction(t, slack.Config{Token: slacktest.Token, Channel: "#growth", APIURL: s.APIURL()})

@@ -11,7 +11,7 @@ import (
 
 const (
 	// maxText is how many characters Slack takes before it cuts the text itself,
-	// unseen: https://docs.slack.dev/changelog/2018-truncating-really-long-messages
+	// unseen: https://docs.slack.dev/changelog/2018-04-truncating-really-long-messages
 	maxText = 40_000
 	// maxUpdate is how many an update may have, and what is advised for a message:
 	// https://docs.slack.dev/reference/methods/chat.update#errors
