@@ -32,12 +32,15 @@ actions:
   file:
     file: {path: "%[3]s"}
     text: "{{ .Text }} {{ .ID }}"
+  count:
+    metrics: {lines_total: {type: counter, help: Lines.}}
+    batch: {max: 20}
 rules:
-  - {name: all, prefix: "T: ", actions: [dead, slow, file]}
+  - {name: all, prefix: "T: ", actions: [dead, slow, file, count]}
 `
 
 // A rig is the program between a private journald, which is being logged to all
-// the time, and three destinations.
+// the time, and three destinations; it also counts the lines.
 type rig struct {
 	*testing.T
 	*daemon
@@ -145,6 +148,11 @@ func (r *rig) look() map[string]int {
 			}
 		}
 	}
+	if due, ok := heads["count"]; ok {
+		if n := counted(r.T, s); n != due {
+			r.Errorf("%d lines are counted, and line %d is the next one to be", n, due)
+		}
+	}
 	return heads
 }
 
@@ -165,7 +173,7 @@ func (r *rig) finish(phase string) {
 		for _, l := range r.destinations.all() {
 			done = done && l.reached() == lines
 		}
-		return done
+		return done && r.queued("count") == 0
 	})
 	r.stop()
 	var sum counts
@@ -181,6 +189,7 @@ func (r *rig) finish(phase string) {
 		r.Errorf("queues that are not empty, by their first lines: %v", left)
 	}
 	r.checkLetters(lines)
+	r.checkCount(lines)
 	r.checkLog()
 	fmt.Printf("torture: %s=%d delivered=%d duplicated=%d lost=%d\n", phase, r.kills, sum.delivered, sum.duplicated, sum.lost)
 }
