@@ -61,6 +61,7 @@ var rows = []row{
 	{"every entry inserted into PostgreSQL, run --once, sql action", (*bench).postgres},
 	{"every entry inserted into SQLite, run --once, sql action", (*bench).sqlite},
 	{"every entry uploaded to S3, run --once, s3 action, batched NDJSON, zstd", (*bench).s3},
+	{"every entry counted in a counter and a histogram with labels, run --once, metrics action", (*bench).metrics},
 	{"a destination that is down, every entry queued", (*bench).down},
 	{"emit.Send, three fields", (*bench).emitSend},
 	{"emit.Send by 16 goroutines, journald stopped", (*bench).emitStopped},

@@ -7,8 +7,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// A Counter is an action with metrics of the user's own.
-type Counter interface {
+// A Metered action has metrics of the user's own.
+type Metered interface {
 	prometheus.Collector
 	// Withheld yields how many entries each of them has withheld, by its name.
 	Withheld() iter.Seq2[string, uint64]
@@ -35,7 +35,7 @@ func (counted) Describe(chan<- *prometheus.Desc) {}
 // Collect implements prometheus.Collector.
 func (c counted) Collect(to chan<- prometheus.Metric) {
 	for _, a := range c.actions() {
-		m, ok := a.Destination.(Counter)
+		m, ok := a.Destination.(Metered)
 		if !ok {
 			continue
 		}

@@ -5,8 +5,10 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"sync"
 	"testing"
 
+	"github.com/prometheus/client_golang/prometheus/testutil"
 	"golang.org/x/sys/unix"
 
 	"github.com/journald-router/journald-router/action"
@@ -153,4 +155,39 @@ func TestSettleFails(t *testing.T) {
 		t.Fatal(err)
 	}
 	shows(t, a, "order_euros_total 10")
+}
+
+// TestScrapedMeanwhile: scrapes and calls do not get into each other's way, and no scrape
+// sees less than one before.
+func TestScrapedMeanwhile(t *testing.T) {
+	const n = 200
+	s := appended(t, t.TempDir(), n)
+	defer s.Close()
+	a, m := remembering(t, s)
+	done := make(chan struct{})
+	var wg sync.WaitGroup
+	for range 2 {
+		wg.Go(func() {
+			for last := 0.0; ; {
+				now := testutil.ToFloat64(a)
+				if now < last {
+					t.Errorf("%v euros after %v", now, last)
+				}
+				last = now
+				select {
+				case <-done:
+					return
+				default:
+				}
+			}
+		})
+	}
+	for range n / 10 {
+		if err := call(t, s, a, m, 10)(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	close(done)
+	wg.Wait()
+	shows(t, a, fmt.Sprintf("order_euros_total %d", 2*n))
 }

@@ -32,7 +32,52 @@ func TestMetricsKill(t *testing.T) {
 	random := rand.New(rand.NewPCG(seed, 0))
 
 	j := journaltest.Start(t, journaltest.Options{})
-	p := newProgram(t, j, `
+	p := newProgram(t, j, countedOrders)
+	p.startReady()
+	w := watch(t, p)
+
+	s := newOrders(j, lines, kills)
+	for range kills {
+		s.next()
+		<-time.After(time.Duration(random.IntN(120_000)) * time.Microsecond)
+		p.kill()
+		p.start()
+	}
+	if err := s.end(); err != nil {
+		t.Fatal(err)
+	}
+	scrapes := w.finish(j)
+	p.stop()
+	t.Logf("%d orders, %d kills, %d scrapes", int(w.shown()["order_size_count"]), kills, scrapes)
+	if scrapes < kills {
+		t.Errorf("there were only %d scrapes", scrapes)
+	}
+}
+
+// TestMetricsReload: while orders are logged and the configuration is reloaded, nothing is
+// counted twice or not at all, and every scrape has everything.
+func TestMetricsReload(t *testing.T) {
+	const lines, reloads = 10_000, 30
+	j := journaltest.Start(t, journaltest.Options{})
+	p := newProgram(t, j, countedOrders)
+	p.startReady()
+	w := watch(t, p)
+	s := newOrders(j, lines, reloads)
+	for n := range reloads {
+		s.next()
+		p.reload(strings.Replace(countedOrders, "help: Orders.", fmt.Sprintf("help: Orders %d.", n), 1))
+	}
+	if err := s.end(); err != nil {
+		t.Fatal(err)
+	}
+	w.finish(j)
+	if w.empty > 0 {
+		t.Errorf("%d scrapes had none of the metrics", w.empty)
+	}
+	p.stop()
+}
+
+const countedOrders = `
 http: 127.0.0.1:0
 actions:
   shop:
@@ -45,11 +90,11 @@ actions:
       last_order: {type: gauge, help: The last., value: "{{ .JSON.n }}"}
 rules:
   - {name: orders, prefix: "ORDER: ", actions: [shop]}
-`)
-	p.startReady()
-	w := watch(t, p)
+`
 
-	s := newStream(j, lines, kills, func(n int) string {
+// newOrders logs them, with others among them.
+func newOrders(j *journaltest.T, lines, pauses int) *stream {
+	return newStream(j, lines, pauses, func(n int) string {
 		switch {
 		case n%10 == 0:
 			return fmt.Sprintf("noise %d", n)
@@ -58,30 +103,6 @@ rules:
 		}
 		return fmt.Sprintf(`ORDER: {"n": %d, "country": "%c", "euros": %d}`, n, 'A'+n%8, n%100)
 	})
-	for range kills {
-		s.next()
-		<-time.After(time.Duration(random.IntN(120_000)) * time.Microsecond)
-		p.kill()
-		p.start()
-	}
-	if err := s.end(); err != nil {
-		t.Fatal(err)
-	}
-	want := countOrders(t, j)
-	p.waitFor("the last order", func() bool {
-		return w.shown()["last_order"] == want["last_order"] && p.metric(`queue_deliveries{action="shop"} 0`)
-	})
-	w.stop()
-	scrapes := w.scrapes
-	w.scrape()
-	if diff := cmp.Diff(want, w.shown()); diff != "" {
-		t.Errorf("(-in the journal +on /metrics):\n%s", diff)
-	}
-	p.stop()
-	t.Logf("%d orders, %d kills, %d scrapes", int(want["order_size_count"]), kills, scrapes)
-	if scrapes < kills {
-		t.Errorf("there were only %d scrapes", scrapes)
-	}
 }
 
 // countOrders counts what the journal has, as the metrics should.
@@ -137,6 +158,7 @@ type watcher struct {
 	mu      sync.Mutex
 	last    map[string]float64
 	scrapes int // that have seen the numbers
+	empty   int // that have seen none
 }
 
 func watch(t *testing.T, p *program) *watcher {
@@ -155,6 +177,23 @@ func watch(t *testing.T, p *program) *watcher {
 	})
 	t.Cleanup(w.stop)
 	return w
+}
+
+// finish waits for the last order in the journal, compares what is shown with all that the
+// journal has, and returns how many scrapes there were before.
+func (w *watcher) finish(j *journaltest.T) (scrapes int) {
+	w.t.Helper()
+	want := countOrders(w.t, j)
+	w.p.waitFor("the last order", func() bool {
+		return w.shown()["last_order"] == want["last_order"] && w.p.metric(`queue_deliveries{action="shop"} 0`)
+	})
+	w.stop()
+	scrapes = w.scrapes
+	w.scrape()
+	if diff := cmp.Diff(want, w.shown()); diff != "" {
+		w.t.Errorf("(-in the journal +on /metrics):\n%s", diff)
+	}
+	return scrapes
 }
 
 // shown is what the last scrape has seen.
@@ -197,8 +236,9 @@ func (w *watcher) scrape() {
 	now := numbers(families)
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if families["order_euros_total"] == nil {
-		return // the program has just begun, and has no actions yet
+	if families["order_euros_total"] == nil { // the program has just begun, and has no actions yet
+		w.empty++
+		return
 	}
 	for name, before := range w.last {
 		if now[name] < before {
