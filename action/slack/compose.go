@@ -37,8 +37,8 @@ type upload struct {
 	content []byte // UTF-8; never empty
 }
 
-// Fit implements action.Fitter.
-func (a *Action) Fit(batch []action.Message) int {
+// fit is how many of the messages, from the first on, go into one post.
+func (a *Action) fit(batch []action.Message) int {
 	size := 0
 	for i, m := range batch {
 		if a.blocks() {

@@ -2,7 +2,9 @@ package slack
 
 import (
 	"errors"
+	"fmt"
 	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/journald-router/journald-router/action"
@@ -30,6 +32,12 @@ func (c Config) check() error {
 		if c.APIURL != "" {
 			refuse("api_url", "cannot go with webhook_url", alone)
 		}
+		if len(c.Channels) > 0 {
+			refuse("channels", "cannot go with webhook_url", alone)
+		}
+		if c.Thread != "" {
+			refuse("thread", "cannot go with webhook_url", "a webhook has no threads; leave it out, or take a token")
+		}
 		if c.Long != "" {
 			refuse("long", "cannot go with webhook_url", "a webhook has neither threads nor files; leave it out, or take a token")
 		}
@@ -42,6 +50,14 @@ func (c Config) check() error {
 		}
 		if c.APIURL != "" && !isHTTP(c.APIURL) {
 			refuse("api_url", "is not a URL", "write it like https://slack-gov.com/api/, or leave it out")
+		}
+		switch {
+		case c.chooses() && len(c.Channels) == 0:
+			refuse("channels", "is missing", `list the channels that the template may choose: channels: ["#growth", "#ops"]`)
+		case !c.chooses() && len(c.Channels) > 0:
+			refuse("channels", "is for a channel that is a template", "leave it out, or have the template choose one of them: channel: \"{{ .Fields.CHANNEL }}\"")
+		case slices.ContainsFunc(c.Channels, func(name string) bool { return strings.TrimSpace(name) != name || name == "" }):
+			refuse("channels", "has an empty name, or one with spaces around it", `write them as the template makes them: ["#growth", C024BE91L]`)
 		}
 	}
 	switch c.Format {
@@ -56,6 +72,30 @@ func (c Config) check() error {
 	}
 	if c.Timeout < 0 {
 		refuse("timeout", "is negative", "write a time like 30s, or leave it out")
+	}
+	return errors.Join(errs...)
+}
+
+// chooses says that the channel is a template.
+func (c Config) chooses() bool { return strings.Contains(c.Channel, "{{") }
+
+// takeTemplates parses the templates. What they make of an entry is no mark-up: it is compared only.
+func (a *Action) takeTemplates() error {
+	var errs []error
+	take := func(key, text, hint string) *action.Template {
+		t, err := action.ParseTemplate(text, nil)
+		if err != nil {
+			errs = append(errs, &action.FieldError{Key: key, Problem: fmt.Sprintf("is a bad %v", err), Hint: hint})
+			return nil
+		}
+		a.templates[key] = t
+		return t
+	}
+	if a.config.chooses() {
+		a.channel = take("channel", a.config.Channel, `write it like "{{ .Fields.CHANNEL }}"`)
+	}
+	if a.config.Thread != "" {
+		a.threads = take("thread", a.config.Thread, `write it like "{{ .Unit }}", with all in it that messages of one thread have in common`)
 	}
 	return errors.Join(errs...)
 }

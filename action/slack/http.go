@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/http/httptrace"
+	"sync/atomic"
 
 	"github.com/journald-router/journald-router/action"
 	"github.com/slack-go/slack"
@@ -16,22 +18,62 @@ import (
 // sender sends slack-go's requests in the way of all actions: bounded replies,
 // no redirects, errors that have their class and no URL. slack-go itself
 // returns these errors as they are, and retries nothing unless told to.
-type sender struct{ client *http.Client }
+type sender struct {
+	client *http.Client
+	clock  *clock
+}
 
 func (s sender) Do(req *http.Request) (*http.Response, error) {
-	req.Header.Set("User-Agent", action.UserAgent)
-	resp, body, err := action.SendHTTP(s.client, req)
+	resp, body, err := s.send(req)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", req.URL.Host, err)
+		return nil, err
 	}
-	if err := action.CheckStatus(resp, detail(body)); err != nil {
-		return nil, fmt.Errorf("%s %w", req.URL.Host, err)
+	// slack-go takes a reply without an error for a success; but {} is none.
+	var reply struct {
+		OK    *bool  `json:"ok"`
+		Error string `json:"error"`
 	}
 	if !json.Valid(body) {
 		return nil, fmt.Errorf("%s answered %d, but not with Slack's JSON, or only a part of it (does api_url lead to Slack?)", req.URL.Host, resp.StatusCode)
 	}
+	if err := json.Unmarshal(body, &reply); err != nil || reply.OK == nil || *reply.OK == (reply.Error != "") {
+		return nil, errors.New("the reply is not Slack's: it says neither ok nor what is wrong (does api_url lead to Slack?)")
+	}
 	resp.Body = io.NopCloser(bytes.NewReader(body))
 	return resp, nil
+}
+
+// send sends a request. Its errors tell whether Slack may have carried it out.
+func (s sender) send(req *http.Request) (resp *http.Response, body []byte, err error) {
+	var connected atomic.Bool
+	ctx := httptrace.WithClientTrace(req.Context(), &httptrace.ClientTrace{
+		GotConn: func(httptrace.GotConnInfo) { connected.Store(true) },
+	})
+	req = req.WithContext(ctx)
+	req.Header.Set("User-Agent", action.UserAgent)
+	resp, body, err = action.SendHTTP(s.client, req)
+	if err != nil {
+		err = fmt.Errorf("%s: %w", req.URL.Host, err)
+		if !connected.Load() {
+			err = nothingDone(err)
+		}
+		return nil, nil, err
+	}
+	s.clock.read(resp.Header)
+	if err := action.CheckStatus(resp, detail(body)); err != nil {
+		err = fmt.Errorf("%s %w", req.URL.Host, err)
+		// A proxy may answer 408, or 5xx, while Slack is at work.
+		if resp.StatusCode < 500 && resp.StatusCode != http.StatusRequestTimeout {
+			err = nothingDone(err)
+		}
+		return nil, nil, err
+	}
+	return resp, body, nil
+}
+
+// request limits one request by the timeout.
+func (a *Action) request(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(ctx, a.timeout())
 }
 
 // detail is the reply's own word for an error, whichever form it has.

@@ -9,7 +9,6 @@ import (
 	"strings"
 
 	"github.com/journald-router/journald-router/action"
-	"github.com/slack-go/slack"
 )
 
 // Probe implements action.Prober. With a token it asks Slack whose that is, and what
@@ -35,20 +34,32 @@ func (a *Action) Probe(ctx context.Context) error {
 
 func (a *Action) testToken(ctx context.Context) error {
 	who, err := a.api.AuthTestContext(ctx)
-	if reply, ok := errors.AsType[slack.SlackErrorResponse](err); ok {
-		return apiError(reply)
-	}
 	if err != nil {
-		return err
+		return asked(err)
 	}
 	if who.TeamID == "" {
 		return errors.New("the reply is not Slack's: it names no team (does api_url lead to Slack?)")
 	}
 	// https://docs.slack.dev/authentication/installing-with-oauth: each reply tells the scopes.
-	if scopes := who.Header.Get("X-OAuth-Scopes"); scopes != "" && !slices.Contains(strings.FieldsFunc(scopes, separates), "chat:write") {
-		return withHint(errors.New("the token has not the scope chat:write"), "missing_scope")
+	scopes := strings.FieldsFunc(who.Header.Get("X-OAuth-Scopes"), separates)
+	if len(scopes) == 0 {
+		return nil
+	}
+	for _, scope := range a.needed() {
+		if !slices.Contains(scopes, scope) {
+			return fmt.Errorf("the token has not the scope %s (%s)", scope, hintScope(scope))
+		}
 	}
 	return nil
+}
+
+// needed are the scopes without which something that is configured cannot be. Without the right
+// to read the history, all is delivered; only what is lost on the network may come twice.
+func (a *Action) needed() []string {
+	if a.config.Long == InFile {
+		return []string{"chat:write", "files:write"}
+	}
+	return []string{"chat:write"}
 }
 
 func separates(r rune) bool { return r == ',' || r == ' ' }

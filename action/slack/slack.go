@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/journald-router/journald-router/action"
@@ -22,8 +23,15 @@ type Config struct {
 	// Token is a bot's token, which begins with xoxb-. The bot needs the scope
 	// chat:write, and to be a member of the channel.
 	Token action.Secret `yaml:"token"`
-	// Channel is where the bot posts: a name (#growth) or an id (C024BE91L).
+	// Channel is where the bot posts: a name (#growth) or an id (C024BE91L), or a
+	// template for one of Channels.
 	Channel string `yaml:"channel"`
+	// Channels are those that a template may choose, each as the template makes it.
+	Channels []string `yaml:"channels"`
+	// Thread is a template: messages for which it makes the same go into one thread, whose
+	// first message shows how many have come. Where it makes nothing, a message stands
+	// in the channel. It goes with token only.
+	Thread string `yaml:"thread"`
 	// WebhookURL is the address of an incoming webhook, which belongs to one
 	// channel. It cannot carry the delivery's id: of a message that came twice,
 	// nothing tells that it did.
@@ -64,14 +72,26 @@ const (
 	InFile Long = "file"
 )
 
-// Action posts one delivery as one message, or several as one. With a
-// token, the message's metadata has the ids of the deliveries.
+// Action posts one delivery as one message, or several as one. With a token, the message's
+// metadata has the ids of the deliveries, and the action's memory how far each has got, so
+// that none is there twice as long as the token may read the history.
 type Action struct {
-	config  Config
-	to      string   // for errors
-	secrets []string // what an error may not say
-	http    *http.Client
-	api     *slack.Client // nil with a webhook
+	config    Config
+	to        string   // for errors
+	secrets   []string // what an error may not say
+	http      *http.Client
+	api       *slack.Client    // nil with a webhook
+	channel   *action.Template // nil: always config.Channel
+	threads   *action.Template // nil: none
+	templates map[string]*action.Template
+	memory    action.Memory
+	clock     clock
+	locks     locks // by key of the thread
+
+	mu     sync.Mutex
+	tidied time.Time
+	ended  []ended
+	blind  map[string]time.Time // channels whose history cannot be read, and until when not to try
 }
 
 var (
@@ -82,6 +102,8 @@ var (
 	_ action.Batcher     = (*Action)(nil)
 	_ action.Parallel    = (*Action)(nil)
 	_ action.Prober      = (*Action)(nil)
+	_ action.Templater   = (*Action)(nil)
+	_ action.Rememberer  = (*Action)(nil)
 )
 
 // New makes the action; it connects to nothing. Its errors are
@@ -89,10 +111,10 @@ var (
 func New(c Config) (*Action, error) {
 	scheme, _, _ := strings.Cut(cmp.Or(c.WebhookURL.Reveal(), c.APIURL, slack.APIURL), "://")
 	security, err := c.TLS.ConfigFor(strings.ToLower(scheme))
-	if err := errors.Join(c.check(), err); err != nil {
+	a := &Action{config: c, http: action.NewHTTPClient(security), templates: make(map[string]*action.Template), clock: clock{local: time.Now}}
+	if err := errors.Join(c.check(), a.takeTemplates(), err); err != nil {
 		return nil, err
 	}
-	a := &Action{config: c, http: action.NewHTTPClient(security)}
 	if c.WebhookURL != "" {
 		u, _ := url.Parse(c.WebhookURL.Reveal())
 		a.to = "webhook at " + u.Host
@@ -105,16 +127,21 @@ func New(c Config) (*Action, error) {
 	}
 	a.to = c.Channel
 	a.secrets = []string{c.Token.Reveal()}
-	a.api = slack.New(c.Token.Reveal(), slack.OptionAPIURL(apiURL), slack.OptionHTTPClient(sender{a.http}))
+	a.api = slack.New(c.Token.Reveal(), slack.OptionAPIURL(apiURL), slack.OptionHTTPClient(sender{a.http, &a.clock}))
 	return a, nil
 }
 
-// TimeLimit implements action.TimeLimiter.
+func (a *Action) timeout() time.Duration { return cmp.Or(a.config.Timeout, action.DefaultTimeout) }
+
+// TimeLimit implements action.TimeLimiter. A delivery may take several requests: a look-up, the
+// post, its parts, the count. Each has its own time limit. What is done when the time for all
+// is over, is remembered: the next try goes on from there, and gets at least one step further, as
+// the time is enough for more than a look-up and a step.
 func (a *Action) TimeLimit() time.Duration {
-	if a.config.Timeout == 0 {
-		return action.DefaultTimeout
+	if a.api == nil {
+		return a.timeout()
 	}
-	return a.config.Timeout
+	return 4 * a.timeout()
 }
 
 // Close implements action.Closer.
@@ -130,75 +157,24 @@ func (a *Action) Batch() (usual, most int) { return 1, 100 }
 // Parallel implements action.Parallel.
 func (*Action) Parallel() {}
 
+// Templates implements action.Templater.
+func (a *Action) Templates() map[string]*action.Template { return a.templates }
+
 // Deliver implements action.Action.
 func (a *Action) Deliver(ctx context.Context, batch []action.Message) error {
-	if err := a.deliver(ctx, batch); err != nil {
-		return fmt.Errorf("post to %s: %w", a.to, action.Redact(err, a.secrets...))
+	if a.api != nil {
+		return a.deliver(ctx, batch)
 	}
-	return nil
+	first, _, _ := a.compose(batch)
+	ctx, cancel := a.request(ctx)
+	defer cancel()
+	return a.postError(a.to, a.postWebhook(ctx, first))
 }
 
-func (a *Action) deliver(ctx context.Context, batch []action.Message) error {
-	first, rest, file := a.compose(batch)
-	if a.api == nil {
-		return a.postWebhook(ctx, first)
-	}
-	thread, err := a.postMessage(ctx, first, "", payload(batch))
-	if err != nil {
-		return err
-	}
-	for i, p := range rest {
-		ids := payload(batch)
-		ids["part"] = i + 2
-		if _, err := a.postMessage(ctx, p, thread, ids); err != nil {
-			return err
-		}
-	}
-	if file == nil {
+// postError says where a post failed, and no secret.
+func (a *Action) postError(to string, err error) error {
+	if err == nil {
 		return nil
 	}
-	_, err = a.api.UploadFileContext(ctx, slack.UploadFileParameters{
-		Filename: file.name, Content: string(file.content), FileSize: len(file.content), Channel: a.config.Channel, ThreadTimestamp: thread,
-	})
-	return err
-}
-
-// postMessage posts as a bot, into the thread of a message if there is one, and returns the
-// new message's timestamp: https://docs.slack.dev/reference/methods/chat.postMessage
-func (a *Action) postMessage(ctx context.Context, p post, thread string, ids map[string]any) (timestamp string, err error) {
-	options := append(p.options(),
-		slack.MsgOptionDisableLinkUnfurl(),
-		slack.MsgOptionDisableMediaUnfurl(),
-		slack.MsgOptionMetadata(slack.SlackMetadata{
-			EventType:    "journald_router",
-			EventPayload: ids,
-		}),
-	)
-	if thread != "" {
-		options = append(options, slack.MsgOptionTS(thread))
-	}
-	_, timestamp, _, err = a.api.SendMessageContext(ctx, a.config.Channel, options...)
-	if reply, ok := errors.AsType[slack.SlackErrorResponse](err); ok {
-		return "", apiError(reply)
-	}
-	if err != nil {
-		return "", err
-	}
-	if timestamp == "" {
-		// slack-go takes a reply without an error for a success; but {} is none.
-		return "", errors.New("the reply is not Slack's: it names no message (does api_url lead to Slack?)")
-	}
-	return timestamp, nil
-}
-
-// payload is what the metadata tells of the deliveries.
-func payload(batch []action.Message) map[string]any {
-	if len(batch) == 1 {
-		return map[string]any{"id": batch[0].ID}
-	}
-	var ids []string
-	for _, m := range batch {
-		ids = append(ids, m.ID)
-	}
-	return map[string]any{"ids": ids}
+	return fmt.Errorf("post to %s: %w", to, action.Redact(err, a.secrets...))
 }

@@ -19,15 +19,20 @@ import (
 var secrets = []string{slacktest.Token, slacktest.WebhookPath, "XXXXXXXXXXXXXXXXXXXXXXXX"}
 
 func TestContractOfBot(t *testing.T) {
-	actiontest.Run(t, actiontest.Harness{
-		Destination: func(t *testing.T, mood actiontest.Mood) actiontest.Destination {
-			return destination(t, mood, func(base string) slack.Config {
-				return slack.Config{Token: slacktest.Token, Channel: "#growth", APIURL: base + slacktest.APIPath}
-			}, slacktest.Error("invalid_auth"))
-		},
-		Secrets: secrets,
-		Repeat:  "is shown twice; the metadata of both messages has the same id",
-	})
+	for name, thread := range map[string]string{"channel": "", "thread": "{{ .Rule }}"} {
+		t.Run(name, func(t *testing.T) {
+			actiontest.Run(t, actiontest.Harness{
+				Destination: func(t *testing.T, mood actiontest.Mood) actiontest.Destination {
+					return destination(t, mood, func(base string) slack.Config {
+						return slack.Config{Token: slacktest.Token, Channel: "#growth", Thread: thread, APIURL: base + slacktest.APIPath}
+					}, slacktest.Error("invalid_auth"))
+				},
+				Secrets: secrets,
+				Repeat:  "is told by the memory",
+				Once:    true,
+			})
+		})
+	}
 }
 
 func TestContractOfWebhook(t *testing.T) {
@@ -96,6 +101,7 @@ func newAction(t *testing.T, c slack.Config) *slack.Action {
 	if err != nil {
 		t.Fatal(err)
 	}
+	actiontest.Remember(a, nil)
 	t.Cleanup(func() { a.Close() })
 	return a
 }
@@ -126,7 +132,7 @@ func TestFaults(t *testing.T) {
 		{"an empty reply", both, slacktest.Status(200, ""), temporary, "lead to Slack?"},
 
 		{"JSON, but no answer", bot, slacktest.Status(200, "{}"), temporary, "the reply is not Slack's"},
-		{"JSON of another kind", bot, slacktest.Status(200, "[]"), temporary, "cannot unmarshal array"},
+		{"JSON of another kind", bot, slacktest.Status(200, "[]"), temporary, "the reply is not Slack's"},
 		{"not ok, without a reason", bot, slacktest.Status(200, `{"ok":false}`), temporary, "the reply is not Slack's"},
 		{"ratelimited", bot, slacktest.Error("ratelimited"), temporary, "ratelimited"},
 		{"rate_limited", bot, slacktest.Error("rate_limited"), temporary, "rate_limited"},
@@ -286,7 +292,7 @@ func TestRequest(t *testing.T) {
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		r.ParseForm()
 		header, form = r.Header, r.PostForm
-		fmt.Fprint(w, `{"ok":true,"ts":"1.2"}`)
+		fmt.Fprint(w, `{"ok":true,"ts":"1.2","channel":"C024BE91L"}`)
 	}))
 	defer server.Close()
 	for _, format := range []slack.Format{slack.Blocks, slack.Text} {
@@ -358,8 +364,12 @@ func TestConfig(t *testing.T) {
 
 func TestTimeLimit(t *testing.T) {
 	for set, want := range map[time.Duration]time.Duration{0: action.DefaultTimeout, time.Minute: time.Minute} {
-		if got := newAction(t, slack.Config{Token: "xoxb-1", Channel: "#a", Timeout: set}).TimeLimit(); got != want {
+		if got := newAction(t, slack.Config{WebhookURL: "https://hooks.example/x", Timeout: set}).TimeLimit(); got != want {
 			t.Errorf("timeout %v: %v, want %v", set, got, want)
+		}
+		// For a bot, that is of one request.
+		if got := newAction(t, slack.Config{Token: "xoxb-1", Channel: "#a", Timeout: set}).TimeLimit(); got != 4*want {
+			t.Errorf("timeout %v: %v, want %v", set, got, 4*want)
 		}
 	}
 }
@@ -370,7 +380,7 @@ func TestLines(t *testing.T) {
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		r.ParseForm()
 		form = r.PostForm
-		fmt.Fprint(w, `{"ok":true,"ts":"1.2"}`)
+		fmt.Fprint(w, `{"ok":true,"ts":"1.2","channel":"C024BE91L"}`)
 	}))
 	defer server.Close()
 	a := newAction(t, slack.Config{Token: "xoxb-1", Channel: "#growth", APIURL: server.URL, Format: slack.Text})

@@ -1,0 +1,139 @@
+package slack
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/journald-router/journald-router/action"
+	"github.com/slack-go/slack"
+)
+
+const (
+	// margin is how far the times of a look-up reach beyond those of the try: the clocks'
+	// difference is known to seconds only, and a proxy may have put in a Date of its own.
+	margin = 5 * time.Minute
+	// late is how long after its time limit Slack may still carry out a request.
+	late = time.Minute
+	// pageSize is how many messages one request returns: "no more than 200 results at a
+	// time", https://docs.slack.dev/apis/web-api/pagination
+	pageSize = 200
+	// blindFor is how long a right that is missing counts as missing.
+	blindFor = time.Hour
+)
+
+// errBlind says that the token has not the right to look the history up. Then a message
+// whose reply was lost is posted again.
+var errBlind = errors.New("the history cannot be read")
+
+// A place is where, and when, a message may have been posted.
+type place struct {
+	channel string // as the configuration has it
+	home    string // its id, if it is known
+	parent  string // the message of the thread; empty for the channel itself
+	from    time.Time
+	until   time.Time
+	local   bool // by our clock
+}
+
+func (s sending) place() place {
+	return place{s.Channel, s.Home, s.Parent, s.Begun, s.Over, s.Local}
+}
+
+// lookUp calls each for the messages that were posted in the place, in any order. Its error is
+// errBlind, or one that passes.
+//
+// Slack may need a moment until a post is in the history. A look-up comes after the engine's
+// wait for the next try (retry.min, of 0.5 s and more by default), after the second that systemd waits before it starts
+// the program again, or after the 5 s that a stop leaves to a request.
+func (a *Action) lookUp(ctx context.Context, p place, each func(home string, m slack.Message)) error {
+	if a.isBlind(p.channel) {
+		return errBlind
+	}
+	err := a.read(ctx, p, each)
+	if p.parent != "" && codeOf(err) == "thread_not_found" {
+		// The thread was deleted. What is posted into one that is gone lands in the channel.
+		p.parent = ""
+		err = a.read(ctx, p, each)
+	}
+	if err == nil {
+		return nil
+	}
+	if action.IsPermanent(err) {
+		a.setBlind(p.channel)
+		return errBlind
+	}
+	return fmt.Errorf("look whether it is there already: %w", err)
+}
+
+func (a *Action) read(ctx context.Context, p place, each func(home string, m slack.Message)) (err error) {
+	if p.home == "" {
+		if p.home, err = a.idOf(ctx, p.channel); err != nil {
+			return err
+		}
+	}
+	if p.local {
+		if _, known := a.clock.now(); !known { // any reply tells the time
+			if _, _, err := a.page(ctx, p, "", 1); err != nil {
+				return err
+			}
+		}
+		p.from, p.until = a.clock.slacks(p.from, true), a.clock.slacks(p.until, true)
+	}
+	for cursor := ""; ; {
+		messages, next, err := a.page(ctx, p, cursor, pageSize)
+		if err != nil {
+			return err
+		}
+		for _, m := range messages {
+			each(p.home, m)
+		}
+		if next == "" {
+			return nil
+		}
+		cursor = next
+	}
+}
+
+// page reads some messages, and says where the next ones begin.
+// https://docs.slack.dev/reference/methods/conversations.history
+// https://docs.slack.dev/reference/methods/conversations.replies
+func (a *Action) page(ctx context.Context, p place, cursor string, limit int) (messages []slack.Message, next string, err error) {
+	ctx, cancel := a.request(ctx)
+	defer cancel()
+	oldest, latest := timestamp(p.from.Add(-margin)), timestamp(p.until.Add(margin))
+	if p.parent == "" {
+		reply, err := a.api.GetConversationHistoryContext(ctx, &slack.GetConversationHistoryParameters{
+			ChannelID: p.home, Oldest: oldest, Latest: latest, Cursor: cursor, Limit: limit, IncludeAllMetadata: true,
+		})
+		if err != nil {
+			return nil, "", asked(err)
+		}
+		return reply.Messages, reply.ResponseMetaData.NextCursor, nil
+	}
+	messages, _, next, err = a.api.GetConversationRepliesContext(ctx, &slack.GetConversationRepliesParameters{
+		ChannelID: p.home, Timestamp: p.parent, Oldest: oldest, Latest: latest, Cursor: cursor, Limit: limit, IncludeAllMetadata: true,
+	})
+	return messages, next, asked(err)
+}
+
+// timestamp is a time as Slack numbers messages by it.
+func timestamp(t time.Time) string {
+	return fmt.Sprintf("%d.%06d", t.Unix(), t.Nanosecond()/1000)
+}
+
+func (a *Action) isBlind(channel string) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return time.Now().Before(a.blind[channel])
+}
+
+func (a *Action) setBlind(channel string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.blind == nil {
+		a.blind = make(map[string]time.Time)
+	}
+	a.blind[channel] = time.Now().Add(blindFor)
+}
