@@ -190,7 +190,7 @@ func (p *program) checkHostiles(all []*hostile) {
 		_, port, _ := net.SplitHostPort(host)
 		where := "localhost:" + port
 		if h.slack {
-			where = "#growth: " + where
+			where = "#growth: .*" + where // it may be in the history, which is as hostile
 		}
 		says := regexp.MustCompile(`post to ` + where + `.* ?(` + h.says + `)`)
 		line := ""
