@@ -58,9 +58,14 @@ func (a *Action) Fit(batch []action.Message) int {
 
 // learn remembers a channel's id, which most methods ask for, from the reply to a post.
 func (a *Action) learn(name, id string) {
-	if key := channelPrefix + name; !channelID.MatchString(name) && string(a.memory.Get(key)) != id {
-		a.memory.Put(key, []byte(id))
+	key := channelPrefix + name
+	if channelID.MatchString(name) || string(a.memory.Get(key)) == id {
+		return
 	}
+	a.memory.Put(key, []byte(id))
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	delete(a.blind, name) // it may have been that the id was not known
 }
 
 // idOf returns the id of a channel. One that nothing was posted to yet is looked for among all.

@@ -21,8 +21,8 @@ func (a *Action) deliver(ctx context.Context, batch []action.Message) error {
 		rest := batch[len(errs):]
 		some := a.together(ctx, rest[:a.Fit(rest)])
 		errs = append(errs, some...)
-		if err := some[len(some)-1]; err != nil { // what follows keeps its place behind it
-			errs = append(errs, slices.Repeat([]error{err}, len(batch)-len(errs))...)
+		if i := slices.IndexFunc(some, func(err error) bool { return err != nil }); i >= 0 { // what follows keeps its place behind it
+			errs = append(errs, slices.Repeat(some[i:i+1], len(batch)-len(errs))...)
 		}
 	}
 	failed := slices.DeleteFunc(slices.Clone(errs), func(err error) bool { return err == nil })
@@ -192,7 +192,9 @@ func (a *Action) postMessage(ctx context.Context, channel string, p post, parent
 	if ts == "" || home == "" {
 		return landing{}, errors.New("the reply is not Slack's: it names no message (does api_url lead to Slack?)")
 	}
-	m.Timestamp = ts
+	if m.Timestamp == "" { // the reply does not show the message
+		return landing{home: home, ts: ts, parent: parent}, nil
+	}
 	return landing{home: home, ts: ts, parent: parentOf(m)}, nil
 }
 

@@ -29,8 +29,9 @@ var errBlind = errors.New("the history cannot be read")
 
 // A place is where, and when, a message may have been posted.
 type place struct {
-	channel string // as the configuration has it
+	channel string // as the configuration had it
 	home    string // its id, if it is known
+	thread  string // the thread's key
 	parent  string // the message of the thread; empty for the channel itself
 	from    time.Time
 	until   time.Time
@@ -38,7 +39,7 @@ type place struct {
 }
 
 func (s sending) place() place {
-	return place{s.Channel, s.Home, s.Parent, s.Begun, s.Over, s.Local}
+	return place{s.Channel, s.Home, s.Thread, s.Parent, s.Begun, s.Over, s.Local}
 }
 
 // lookUp calls each for the messages that were posted in the place, in any order. Its error is

@@ -35,7 +35,7 @@ func (d *delivery) resolve(ctx context.Context, batch []action.Message) error {
 		err := d.lookUp(ctx, place, func(home string, m slack.Message) {
 			found, part := idsOf(m)
 			if part == 1 && slices.ContainsFunc(found, func(id string) bool { return slices.Contains(ids, id) }) {
-				d.landed(d.key, landing{ids: found, home: home, ts: m.Timestamp, parent: parentOf(m), last: timeOf(m.Timestamp)})
+				d.landed(place.thread, landing{ids: found, home: home, ts: m.Timestamp, parent: parentOf(m), last: timeOf(m.Timestamp)})
 			}
 		})
 		if errors.Is(err, errBlind) {

@@ -275,7 +275,7 @@ func TestEscape(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := a.Deliver(t.Context(), []action.Message{{Text: text, Custom: true}}); err != nil {
+		if err := a.Deliver(t.Context(), []action.Message{{ID: template, Text: text, Custom: true}}); err != nil {
 			t.Fatal(err)
 		}
 		all := s.Messages()
