@@ -1,8 +1,8 @@
 // Package monitor shows over HTTP what the router does, to whoever watches over
 // the machine: /metrics for Prometheus, /healthz and /readyz for those who ask
 // whether it lives and whether it works. All of it is for everybody who reaches
-// the address, and none of it is secret: names of actions and rules, numbers, and
-// why nothing is read.
+// the address, and none of it is secret: names of actions and rules, numbers, why
+// nothing is read, and what the user has made of entries by an action metrics.
 package monitor
 
 import (

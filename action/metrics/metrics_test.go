@@ -60,8 +60,7 @@ func newAction(t *testing.T, c metrics.Config) *metrics.Action {
 	return a
 }
 
-// families are what a scrape in OpenMetrics' format shows: from the text, but for the
-// exemplars, which expfmt does not read.
+// families are what a scrape shows, before it is a text.
 func families(t *testing.T, a prometheus.Collector) []*dto.MetricFamily {
 	t.Helper()
 	registry := prometheus.NewPedanticRegistry()

@@ -4,10 +4,13 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"os"
 	"os/exec"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/journald-router/journald-router/journal/journaltest"
 )
@@ -32,27 +35,14 @@ func TestMetrics(t *testing.T) {
 	j := journaltest.Start(t, journaltest.Options{})
 	p := newProgram(t, j, orders)
 	p.startReady()
-	shows := func(lines ...string) {
-		t.Helper()
-		var all string
-		p.waitFor(strings.Join(lines, ", "), func() bool {
-			_, all = p.get("/metrics")
-			for _, line := range lines {
-				if !strings.Contains("\n"+all+"\n", "\n"+line+"\n") {
-					return false
-				}
-			}
-			return true
-		})
-	}
-	shows("shop_order_euros_total 0")
+	p.shows("shop_order_euros_total 0")
 	j.Print(`ORDER: {"country": "DE", "euros": 12.5}`, `ORDER: {"country": "AT", "euros": 250}`, `ORDER: {"country": "CH", "euros": 1}`, `ORDER: {"country": "DE", "euros": "much"}`)
 	counted := []string{
 		`shop_orders_total{country="AT"} 1`, `shop_orders_total{country="DE"} 1`, "shop_order_euros_total 263.5",
 		`shop_order_size_bucket{le="10"} 1`, `shop_order_size_bucket{le="100"} 2`, "shop_order_size_count 3",
 		`journald_router_metric_withheld_total{action="shop",metric="shop_orders_total"} 1`,
 	}
-	shows(append(counted, `journald_router_dead_letters{action="shop"} 1`)...)
+	p.shows(append(counted, `journald_router_dead_letters{action="shop"} 1`)...)
 
 	large := openMetrics(t, p)
 	cursor := regexp.MustCompile(`shop_order_size_bucket\{le="\+Inf"\} 3 # \{cursor="([^"]+)"\} 250.0 `).FindStringSubmatch(large)
@@ -67,21 +57,71 @@ func TestMetrics(t *testing.T) {
 	mended := strings.Replace(orders, `value: "{{ .JSON.euros }}"}`, `value: '{{ if eq .JSON.euros "much" }}1000{{ else }}{{ .JSON.euros }}{{ end }}'}`, 1)
 	mended = strings.Replace(mended, `value: "{{ .JSON.euros }}", buckets`, `value: '{{ if eq .JSON.euros "much" }}1000{{ else }}{{ .JSON.euros }}{{ end }}', buckets`, 1)
 	p.reload(mended)
-	shows(counted...)
+	p.shows(counted...)
 	cause := p.run("dead", "list")
 	if want := `metric shop_order_euros_total: the value "much" is no number`; !strings.Contains(cause, want) {
 		t.Errorf("dead list: %s, want %s", cause, want)
 	}
 	p.run("dead", "retry")
 	counted = []string{`shop_orders_total{country="AT"} 1`, `shop_orders_total{country="DE"} 2`, "shop_order_euros_total 1263.5", "shop_order_size_count 4"}
-	shows(counted...)
+	p.shows(counted...)
 	p.stop()
 	p.startReady()
-	shows(counted...)
+	p.shows(counted...)
 	p.stop()
 	if n := p.says("level=ERROR"); n != 1 { // the dead letter
 		t.Errorf("%d errors in the log, want 1", n)
 	}
+}
+
+// TestMetricsPage: the first example of docs/actions/metrics.md works as it stands, but for
+// the port, and shows what the page says.
+func TestMetricsPage(t *testing.T) {
+	page, err := os.ReadFile("../../docs/actions/metrics.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	example := regexp.MustCompile("(?s)```yaml\n(.*?)```").FindSubmatch(page)
+	line := regexp.MustCompile("prints `(ORDER: .*?)`").FindSubmatch(page)
+	shown := regexp.MustCompile(`(?m)^    (shop_order\S+ \S+)$`).FindAllSubmatch(page, -1)
+	if example == nil || line == nil || len(shown) != 2 {
+		t.Fatalf("the page has %q, %q, %q", example, line, shown)
+	}
+	j := journaltest.Start(t, journaltest.Options{})
+	p := newProgram(t, j, strings.Replace(string(example[1]), ":9323", ":0", 1))
+	p.startReady()
+	var again time.Time
+	p.waitFor("the page's numbers", func() bool {
+		if time.Now().After(again) { // the first may be nobody's: see UnitStdout
+			again = time.Now().Add(2 * time.Second)
+			out, err := j.UnitStdout("shop.service", "shop")
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer out.Close()
+			j.Sync()
+			fmt.Fprintf(out, "%s\n", line[1])
+		}
+		return p.shown(string(shown[0][1]), string(shown[1][1]))
+	})
+	p.stop()
+}
+
+// shows waits until /metrics has the lines.
+func (p *program) shows(lines ...string) {
+	p.t.Helper()
+	p.waitFor(strings.Join(lines, ", "), func() bool { return p.shown(lines...) })
+}
+
+// shown tells whether /metrics has the lines.
+func (p *program) shown(lines ...string) bool {
+	_, all := p.get("/metrics")
+	for _, line := range lines {
+		if !slices.Contains(strings.Split(all, "\n"), line) {
+			return false
+		}
+	}
+	return true
 }
 
 // openMetrics is /metrics as Prometheus asks for it.
