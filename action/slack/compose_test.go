@@ -254,7 +254,7 @@ func TestLong(t *testing.T) {
 		t.Errorf("%v, %v, %q", rest, file, s)
 	}
 	first, _, _ = webhook(Text).compose([]action.Message{huge})
-	if s := first.text; units(s) > maxText || !strings.HasSuffix(s, "… [60035 more characters cut off]") {
+	if s := first.text; units(s) > maxText || !strings.HasSuffix(s, "… [60034 more characters cut off]") {
 		t.Errorf("%q", s[len(s)-100:])
 	}
 	first, rest, file = bot("", InFile).compose([]action.Message{m, huge})
@@ -319,6 +319,22 @@ func TestFitBlocks(t *testing.T) {
 				t.Errorf("%d messages are %d attachments", n, len(p.attachments))
 			}
 		}
+	}
+}
+
+// TestLines: of messages that go together as plain text, nothing is cut off.
+func TestLines(t *testing.T) {
+	a := bot(Text, "")
+	batch := []action.Message{{Text: strings.Repeat("x", 2000)}}
+	for range 99 {
+		batch = append(batch, action.Message{Text: "y"})
+	}
+	if n := a.Fit(batch); n != 100 {
+		t.Fatalf("%d go together", n)
+	}
+	first, _, _ := a.compose(batch)
+	if want := strings.Repeat("x", 2000) + strings.Repeat("\ny", 99); first.text != want {
+		t.Errorf("got %q", first.text)
 	}
 }
 

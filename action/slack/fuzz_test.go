@@ -107,19 +107,9 @@ func check(t *testing.T, a *Action, p post, template string) {
 			t.Errorf("%q", s)
 		}
 	}
-	body, err := json.Marshal(map[string]any{"text": p.text, "attachments": p.attachments})
-	if err != nil {
-		t.Fatal(err)
-	}
-	fake := slacktest.New()
-	request := httptest.NewRequest(http.MethodPost, slacktest.WebhookPath, bytes.NewReader(body))
-	request.Header.Set("Content-Type", "application/json")
-	response := httptest.NewRecorder()
-	if fake.ServeHTTP(response, request); response.Code != http.StatusOK {
-		t.Fatalf("Slack answers %d %s to %s", response.Code, response.Body, body)
-	}
-	if m := fake.Messages()[0]; len(m.Pages()) > 0 || len(m.Broken()) > 0 && !strings.Contains(string(body), "slack://") {
-		t.Errorf("pages %q, broken %q: %s", m.Pages(), m.Broken(), body)
+	m := accepted(t, p)
+	if len(m.Pages()) > 0 || len(m.Broken()) > 0 && !strings.Contains(asJSON(t, p), "slack://") {
+		t.Errorf("pages %q, broken %q: %s", m.Pages(), m.Broken(), asJSON(t, p))
 	}
 	most := maxUpdate
 	if a.config.WebhookURL != "" {
@@ -157,6 +147,23 @@ func check(t *testing.T, a *Action, p post, template string) {
 	if sum > maxWeight {
 		t.Errorf("a weight of %d", sum)
 	}
+}
+
+// accepted fails if Slack would refuse the post, and returns what Slack has of it.
+func accepted(t *testing.T, p post) slacktest.Message {
+	t.Helper()
+	body, err := json.Marshal(map[string]any{"text": p.text, "attachments": p.attachments})
+	if err != nil {
+		t.Fatal(err)
+	}
+	fake := slacktest.New()
+	request := httptest.NewRequest(http.MethodPost, slacktest.WebhookPath, bytes.NewReader(body))
+	request.Header.Set("Content-Type", "application/json")
+	response := httptest.NewRecorder()
+	if fake.ServeHTTP(response, request); response.Code != http.StatusOK {
+		t.Fatalf("Slack answers %d %s to %s", response.Code, response.Body, body)
+	}
+	return fake.Messages()[0]
 }
 
 // saysOf is a post's share of the text, without what was added to it.

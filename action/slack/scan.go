@@ -48,8 +48,8 @@ func tokens(s string, link func(url string) string) iter.Seq[token] {
 			switch c := s[i]; {
 			case c == '<':
 				t.source, t.text = "<", "&lt;"
-				if m := leadingMarkup(s[i:]); m != "" {
-					t = token{withoutSpaces(m), m, markup}
+				if source, text := leadingMarkup(s[i:]); source != "" {
+					t = token{text, source, markup}
 				}
 			case c == '&':
 				t.source = leadingEntity(s[i:])
@@ -91,40 +91,45 @@ func tokens(s string, link func(url string) string) iter.Seq[token] {
 	}
 }
 
-// leadingMarkup is the <...> that s begins with, or empty: a mention, a date, or a link.
-func leadingMarkup(s string) string {
+// leadingMarkup is the <...> that s begins with, or empty: a mention, a date, or a link. The
+// text is what Slack is given of it: of a link, a target without spaces ("URLs with spaces will
+// break"), as a template may have inserted them, and no words rather than blank ones.
+func leadingMarkup(s string) (source, text string) {
 	end := 1 + strings.IndexAny(s[1:], "<>")
 	if end <= 1 || s[end] != '>' || units(s[:end+1]) > maxToken {
-		return ""
+		return "", ""
 	}
-	if target, _, _ := strings.Cut(s[1:end], "|"); !markupTarget.MatchString(target) {
-		return ""
+	source, text = s[:end+1], s[:end+1]
+	target, words, _ := strings.Cut(s[1:end], "|")
+	if !markupTarget.MatchString(target) {
+		return "", ""
 	}
-	return s[:end+1]
+	if !strings.ContainsRune("@#!", rune(target[0])) {
+		text = "<" + withoutSpaces(target)
+		if strings.TrimSpace(words) != "" {
+			text += "|" + words
+		}
+		text += ">"
+	}
+	if units(text) > maxToken {
+		return "", ""
+	}
+	return source, text
 }
 
-// withoutSpaces has the spaces of a link's target encoded, as of what a template inserted
-// there: "URLs with spaces will break".
-func withoutSpaces(markup string) string {
-	end := strings.IndexByte(markup, '|')
-	if end < 0 {
-		end = len(markup)
-	}
-	breaks := func(r rune) bool { return unicode.IsSpace(r) || unicode.IsControl(r) }
-	if strings.ContainsRune("@#!", rune(markup[1])) || strings.IndexFunc(markup[:end], breaks) < 0 {
-		return markup
-	}
-	var target strings.Builder
-	for _, r := range markup[:end] {
-		if !breaks(r) {
-			target.WriteRune(r)
+// withoutSpaces has the spaces of a URL encoded.
+func withoutSpaces(url string) string {
+	var encoded strings.Builder
+	for _, r := range url {
+		if !unicode.IsSpace(r) && !unicode.IsControl(r) {
+			encoded.WriteRune(r)
 			continue
 		}
 		for _, b := range []byte(string(r)) {
-			fmt.Fprintf(&target, "%%%02X", b)
+			fmt.Fprintf(&encoded, "%%%02X", b)
 		}
 	}
-	return target.String() + markup[end:]
+	return encoded.String()
 }
 
 var markupTarget = regexp.MustCompile(`^([@#!]|https?://|mailto:.+@|tel:|slack://).+$`)

@@ -251,7 +251,7 @@ func TestMessage(t *testing.T) {
 
 func TestEscape(t *testing.T) {
 	a := newAction(t, slack.Config{Token: slacktest.Token, Channel: "#growth"})
-	if got, want := a.Escape("<!channel> & <https://x|y> &amp; *bold*"), "&lt;!channel&gt; &amp; &lt;https://x|y&gt; &amp;amp; *bold*"; got != want {
+	if got, want := a.Escape("<!channel> & <https://x/y> &amp; *bold*"), "&lt;!channel&gt; &amp; &lt;https://x/y&gt; &amp;amp; *bold*"; got != want {
 		t.Errorf("%q, want %q", got, want)
 	}
 	if got := a.Escape("a\ufdd0!here"); got != "a\ufffd!here" {

@@ -2,6 +2,7 @@ package slack
 
 import (
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -28,18 +29,22 @@ const emptyText = "_(empty message)_"
 var (
 	escaper   = strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;")
 	unescaper = strings.NewReplacer("&amp;", "&", "&lt;", "<", "&gt;", ">")
+	// insertedEscaper is for what comes from an entry.
+	insertedEscaper = strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;", "|", inserted+"|")
 )
 
-// inserted stands before what comes from an entry if it begins with one of !@#. Right behind a <
-// of the user's, as in <{{ .Fields.URL }}|open>, that would be a mention, and no link.
-// textOf takes it out again; Unicode keeps this character for a program's own use.
+// inserted stands before each | that comes from an entry, and before all of it if it begins with
+// one of !@#. Right behind a < of the user's, as in <{{ .Fields.URL }}|open>, that would be a
+// mention, and no link; and a | in the URL would end it. textOf takes it out again;
+// Unicode keeps this character for a program's own use.
 const inserted = "\ufdd0"
 
 // Escape implements action.Escaper: these three characters are all that can
 // make a link or a mention (<!channel>).
 // https://docs.slack.dev/messaging/formatting-message-text#escaping
 func (a *Action) Escape(s string) string {
-	s = escaper.Replace(strings.ReplaceAll(s, inserted, "\ufffd"))
+	// What is left out or replaced must be before a mention is looked for, else it could hide one.
+	s = insertedEscaper.Replace(readable(s))
 	if s != "" && strings.ContainsRune("!@#", rune(s[0])) {
 		return inserted + s
 	}
@@ -48,21 +53,54 @@ func (a *Action) Escape(s string) string {
 
 func unescape(s string) string { return unescaper.Replace(s) }
 
+// terminal is what colours a terminal, or makes a link in it, as journalctl leaves it out, too:
+// CSI, the choice of a character set (of "tput sgr0"), and OSC 8.
+// https://invisible-island.net/xterm/ctlseqs/ctlseqs.html
+var terminal = regexp.MustCompile(`\x1b(?:\[[0-?]*[ -/]*[@-~]|[()][0-9A-B]|\]8;[^\x07\x1b\n]*(?:\x07|\x1b\\))`)
+
+var lineEnds = strings.NewReplacer("\r\n", "\n", "\r", "\n")
+
+// readable is valid UTF-8 without what is meant for terminals. Other control characters have a
+// picture, as ␀: Slack does not say what becomes of them, and a text of nothing else would be
+// an empty one.
+func readable(s string) string {
+	s = lineEnds.Replace(terminal.ReplaceAllLiteralString(strings.ToValidUTF8(s, "\ufffd"), ""))
+	return strings.Map(func(r rune) rune {
+		switch {
+		case r < ' ' && r != '\n' && r != '\t':
+			return '\u2400' + r
+		case r == 0x7f:
+			return '\u2421'
+		case string(r) == inserted:
+			return '\ufffd'
+		}
+		return r
+	}, s)
+}
+
+// target is the beginning of a link of the user's up to its words.
+var target = regexp.MustCompile("<[a-z]+:(?:[^<>|" + inserted + "]|" + inserted + `\|?)*`)
+
 // textOf is the message's text, which is Slack's mark-up already, as Slack takes it.
 func textOf(m action.Message) string {
 	s := strings.ToValidUTF8(m.Text, "\ufffd")
-	s = strings.ReplaceAll(strings.ReplaceAll(s, "<"+inserted, "&lt;"), inserted, "")
+	if strings.Contains(s, inserted) {
+		s = strings.ReplaceAll(s, "<"+inserted, "&lt;")
+		s = target.ReplaceAllStringFunc(s, func(link string) string { return strings.ReplaceAll(link, inserted+"|", "%7C") })
+		s = strings.ReplaceAll(s, inserted, "")
+	}
 	if strings.TrimSpace(s) == "" {
 		return emptyText
 	}
 	return s
 }
 
-// lines are the texts of all the messages, one below the other.
+// lines are the texts of all the messages, one below the other. Of several, Fit has seen to it
+// that they have room.
 func lines(batch []action.Message) string {
 	var all []string
 	for _, m := range batch {
-		all = append(all, cut(textOf(m), shortLink, maxText/len(batch)-1))
+		all = append(all, cut(textOf(m), shortLink, maxText))
 	}
 	return strings.Join(all, "\n")
 }
@@ -74,27 +112,30 @@ func when(t time.Time) string {
 }
 
 // mentions are the parts of a text, one behind the other, that page somebody: the user
-// wrote them, as none comes from an entry.
+// wrote them, as none comes from an entry. They are without words of their own, and no more than
+// 50, so that they have room in any message.
 func mentions(text string) string {
 	var found []string
 	for t := range tokens(text, anyLink) {
-		if t.kind == markup && pages(t.text) && !slices.Contains(found, t.text) && len(found) < 50 {
-			found = append(found, t.text)
+		if t.kind != markup {
+			continue
+		}
+		m := mention.FindStringSubmatch(t.text)
+		if m == nil {
+			continue
+		}
+		if one := "<" + m[1] + ">"; !slices.Contains(found, one) {
+			if found = append(found, one); len(found) == 50 {
+				break
+			}
 		}
 	}
 	return strings.Join(found, " ")
 }
 
-// pages tells a mention from other mark-up.
+// mention is mark-up that pages somebody.
 // https://docs.slack.dev/messaging/formatting-message-text#mentioning-users
-func pages(markup string) bool {
-	for _, prefix := range []string{"<@", "<!here", "<!channel", "<!everyone", "<!group", "<!subteam^"} {
-		if strings.HasPrefix(markup, prefix) {
-			return true
-		}
-	}
-	return false
-}
+var mention = regexp.MustCompile(`^<(@[A-Z0-9]{1,30}|!(?:here|channel|everyone|group)|!subteam\^[A-Z0-9]{1,30})(?:\|[^<>]*)?>$`)
 
 // plain is the beginning of a text without its mark-up, in one line, still escaped.
 func plain(text string, limit int) string {
@@ -111,7 +152,7 @@ func plain(text string, limit int) string {
 			s = strings.Trim(s, "<>")
 			if _, label, ok := strings.Cut(s, "|"); ok {
 				s = label
-			} else if pages(t.text) {
+			} else if mention.MatchString(t.text) {
 				s = "@" + strings.TrimLeft(s, "@!")
 			}
 		}

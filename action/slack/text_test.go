@@ -1,0 +1,86 @@
+package slack
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/journald-router/journald-router/action"
+)
+
+// rendered is the message of an entry, with a template or, where that is empty, without.
+func rendered(t *testing.T, template, text string, pairs ...string) action.Message {
+	t.Helper()
+	a := bot("", "")
+	m := action.Message{ID: "01", Text: a.Escape(text), Record: record(pairs...)}
+	m.Data = action.NewData("01", "signups", text, nil, m.Record)
+	if template == "" {
+		return m
+	}
+	parsed, err := action.ParseTemplate(template, a.Escape)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if m.Text, err = parsed.Render(m.Data); err != nil {
+		t.Fatal(err)
+	}
+	m.Custom = true
+	return m
+}
+
+// TestText: what becomes of an entry's text on its way to Slack.
+func TestText(t *testing.T) {
+	tests := []struct{ name, template, text, want string }{
+		{"colours of a terminal", "", "\x1b[1;31merror\x1b[0m: \x1b]8;;https://a.example\x1b\\disk\x1b]8;;\x07 full\x1b[K", "error: disk full"},
+		{"a mention behind a colour", "<{{ .Text }}|open>", "\x1b[m!channel", "&lt;!channel|open>"},
+		{"an escape sequence that does not end", "", "x\x1b[31", "x␛[31"},
+		{"other control characters", "", "\x00a\tb\nc\x7f", "␀a\tb\nc␡"},
+		{"nothing but one", "", "\x00", "␀"},
+		{"line ends of other systems", "", "a\r\nb\rc\r", "a\nb\nc\n"},
+		{"bytes that are no text", "", "a\xffb", "a\ufffdb"},
+		{"our own mark, in two pieces", "<{{ slice .Text 0 2 }}{{ slice .Text 2 }}>", "\xef\xb7\x90!channel", "&lt;\ufffd\ufffd!channel>"},
+		{"a target with the character that ends it", "<{{ .Text }}|open>", "https://a.example/x|bank.example|y", "<https://a.example/x%7Cbank.example%7Cy|open>"},
+		{"the same behind the user's part of a target", "<https://a.example/{{ .Text }}|open>", "|x", "<https://a.example/%7Cx|open>"},
+		{"and in words", "*{{ .Text }}* <https://a.example|{{ .Text }}> < {{ .Text }}", "a|b", "*a|b* <https://a.example|a|b> &lt; a|b"},
+		{"no words", "<https://a.example|{{ .Text }}>", "", "<https://a.example>"},
+		{"blank words", "<https://a.example|{{ .Text }}> <mailto:a@b.example| >", " \n", "<https://a.example> <mailto:a@b.example>"},
+	}
+	for _, tt := range tests {
+		m := rendered(t, tt.template, tt.text)
+		if got := render(textOf(m), shortLink); got != tt.want {
+			t.Errorf("%s:\n got %q\nwant %q", tt.name, got, tt.want)
+		}
+	}
+}
+
+// TestOversized: what grows on its way to Slack, from little, is no more than Slack takes.
+func TestOversized(t *testing.T) {
+	var many strings.Builder
+	for i := range 300 {
+		fmt.Fprintf(&many, "%d,", i)
+	}
+	for _, tt := range []struct{ template, text string }{
+		{"<https://a.example/{{ .Text }}|open>", strings.Repeat("\u00a0", 1900)},
+		{"x <https://a.example/{{ .Text }}>", strings.Repeat(" ", 1900)},
+		{"<!here|{{ .Text }}>", strings.Repeat("x", 1900)},
+		{"<!subteam^S1{{ .Text }}>", strings.Repeat("x", 1900)},
+		{"<@{{ .Text }}>", strings.Repeat("U", 1900)},
+		{"{{ range split \",\" .Text }}<@U{{ . }}>{{ end }}", many.String()},
+	} {
+		t.Run(tt.template, func(t *testing.T) {
+			for _, a := range []*Action{bot("", ""), bot(Text, ""), webhook(""), webhook(Text)} {
+				var batch []action.Message
+				for i := range 20 {
+					batch = append(batch, rendered(t, tt.template, fmt.Sprint(tt.text, i)))
+				}
+				first, rest, _ := a.compose(batch[:a.Fit(batch)])
+				for _, p := range append([]post{first}, rest...) {
+					accepted(t, p)
+					if len(p.attachments) > 0 && units(p.text) > 50*45 {
+						t.Errorf("mentions of %d characters", units(p.text))
+					}
+				}
+			}
+		})
+	}
+}
