@@ -42,7 +42,7 @@ func (a *Action) fit(batch []action.Message) int {
 	size := 0
 	for i, m := range batch {
 		if a.blocks() {
-			at := withOrigin(attachment(m, cut(textOf(m), anyLink, maxSection)), m)
+			at := withOrigin(attachment(m, cut(sectionText(m), anyLink, maxSection)), m)
 			size += weight(at)
 			if i > 0 && (i == maxAttachments || size > maxWeight) {
 				return i
@@ -61,7 +61,7 @@ func (a *Action) fit(batch []action.Message) int {
 
 // isLong says that a message's text does not fit into a section.
 func isLong(m action.Message) bool {
-	_, left := split(textOf(m), anyLink, maxSection, 1)
+	_, left := split(sectionText(m), anyLink, maxSection, 1)
 	return left > 0
 }
 
@@ -84,7 +84,7 @@ func (a *Action) compose(batch []action.Message) (first post, rest []post, file 
 	}
 	var mentioned []string
 	for _, m := range batch {
-		text := cut(textOf(m), anyLink, maxSection)
+		text := cut(sectionText(m), anyLink, maxSection)
 		first.attachments = append(first.attachments, withOrigin(attachment(m, text), m))
 		mentioned = append(mentioned, text)
 	}
@@ -94,7 +94,7 @@ func (a *Action) compose(batch []action.Message) (first post, rest []post, file 
 
 // composeLong has the text go on in a thread or a file.
 func (a *Action) composeLong(m action.Message) (first post, rest []post, file *upload) {
-	text := textOf(m)
+	text := sectionText(m)
 	parts, left := split(text, anyLink, maxSection, maxParts)
 	note := fmt.Sprintf("… %s more in the thread", count(characters(text)-parts[0].characters))
 	if a.config.Long == InFile {

@@ -95,6 +95,20 @@ func textOf(m action.Message) string {
 	return s
 }
 
+// indented is a text of several lines that is hard to read in a font whose letters differ in
+// width: a stack trace, or JSON.
+var indented = regexp.MustCompile(`\n[ \t]+\S`)
+
+// sectionText is textOf for a section. It makes a code block of what is indented, unless the
+// user has written a form of his own, or the text would end the block.
+func sectionText(m action.Message) string {
+	s := textOf(m)
+	if m.Custom || !indented.MatchString(s) || strings.Contains("`"+s+"`", "``") {
+		return s
+	}
+	return fenceMark + s + fenceMark
+}
+
 // lines are the texts of all the messages, one below the other. Of several, Fit has seen to it
 // that they have room.
 func lines(batch []action.Message) string {

@@ -53,6 +53,45 @@ func TestText(t *testing.T) {
 	}
 }
 
+// TestCodeBlock: what is indented is shown as it is, monospaced.
+func TestCodeBlock(t *testing.T) {
+	trace := "panic: *x* <nil>\n\tmain.go:100\n  see https://a.example"
+	escaped := "panic: *x* &lt;nil&gt;\n\tmain.go:100\n  see https://a.example"
+	tests := []struct{ name, template, text, want string }{
+		{"a stack trace", "", trace, "```" + escaped + "```"},
+		{"several lines, none indented", "", "*signup*\nAda\n", "*signup*\nAda\n"},
+		{"one line", "", "\tan order", "\tan order"},
+		{"a blank line", "", "an order\n  \n", "an order\n  \n"},
+		{"the user's own form", "{{ .Text }}", trace, strings.Replace(escaped, "https://a.example", "<https://a.example>", 1)},
+		{"code blocks in it", "", "```a\n  b```", "```a\n  b```"},
+		{"a backtick at an end of it", "", "`a`\n  `b`", "`a`\n  `b`"},
+		{"backticks in it", "", "a `b`\n  c `d` e", "```a `b`\n  c `d` e```"},
+	}
+	for _, tt := range tests {
+		first, _, _ := bot("", "").compose([]action.Message{rendered(t, tt.template, tt.text)})
+		if got := sections(first)[0]; got != tt.want {
+			t.Errorf("%s:\n got %q\nwant %q", tt.name, got, tt.want)
+		}
+	}
+	m := rendered(t, "", strings.Repeat("at x\n\tmain.go:100\n", 400))
+	first, rest, _ := bot("", "").compose([]action.Message{m})
+	for _, p := range append([]post{first}, rest...) {
+		if s := sections(p)[0]; !strings.HasPrefix(s, fenceMark) || !strings.HasSuffix(s, fenceMark) || strings.Count(s, fenceMark) != 2 {
+			t.Errorf("a part that is no code block: %q", s)
+		}
+		if strings.Contains(p.attachments[0].Fallback, "`") {
+			t.Errorf("fallback %q", p.attachments[0].Fallback)
+		}
+	}
+	if _, _, file := bot("", InFile).compose([]action.Message{m}); string(file.content) != m.Text {
+		t.Errorf("the file has %q", file.content)
+	}
+	first, _, _ = bot(Text, "").compose([]action.Message{rendered(t, "", trace)})
+	if first.text != escaped {
+		t.Errorf("as text: %q", first.text)
+	}
+}
+
 // TestOversized: what grows on its way to Slack, from little, is no more than Slack takes.
 func TestOversized(t *testing.T) {
 	var many strings.Builder
