@@ -235,7 +235,7 @@ func (d *delivery) rest(ctx context.Context, m action.Message) error {
 		inThread := &Action{config: d.config}
 		inThread.config.Long = InThread
 		_, parts, _ = inThread.compose([]action.Message{m})
-		parts = append([]post{{text: "_Slack has not taken it as a file: " + d.Escape(s.Refused) + "_"}}, parts...)
+		parts = append([]post{{text: "_Slack has not taken it as a file: " + escaper.Replace(s.Refused) + "_"}}, parts...)
 	}
 	for s.Rest < len(parts) {
 		ids := payload([]action.Message{m})

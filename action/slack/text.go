@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/journald-router/journald-router/action"
 )
@@ -22,8 +23,8 @@ const (
 	maxLines = maxUpdate - 100
 )
 
-// emptyText stands for no text at all, which Slack refuses (no_text). The line
-// was logged and has matched: to show that is better than a dead letter.
+// emptyText stands for a text in which nothing is seen: Slack refuses no text at all, and one of
+// white space (no_text). The line was logged and has matched: to show that is better than a dead letter.
 const emptyText = "_(empty message)_"
 
 var (
@@ -89,11 +90,14 @@ func textOf(m action.Message) string {
 		s = target.ReplaceAllStringFunc(s, func(link string) string { return strings.ReplaceAll(link, inserted+"|", "%7C") })
 		s = strings.ReplaceAll(s, inserted, "")
 	}
-	if strings.TrimSpace(s) == "" {
+	if strings.IndexFunc(s, isVisible) < 0 {
 		return emptyText
 	}
 	return s
 }
+
+// isVisible tells what is seen from white space and from U+200B and the like.
+func isVisible(r rune) bool { return unicode.IsGraphic(r) && !unicode.IsSpace(r) }
 
 // indented is a text of several lines that is hard to read in a font whose letters differ in
 // width: a stack trace, or JSON.

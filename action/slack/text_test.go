@@ -36,6 +36,7 @@ func TestText(t *testing.T) {
 		{"an escape sequence that does not end", "", "x\x1b[31", "x␛[31"},
 		{"other control characters", "", "\x00a\tb\nc\x7f", "␀a\tb\nc␡"},
 		{"nothing but one", "", "\x00", "␀"},
+		{"nothing that can be seen", "", " \u200b\ufeff\u202e\u00a0\n", emptyText},
 		{"line ends of other systems", "", "a\r\nb\rc\r", "a\nb\nc\n"},
 		{"bytes that are no text", "", "a\xffb", "a\ufffdb"},
 		{"our own mark, in two pieces", "<{{ slice .Text 0 2 }}{{ slice .Text 2 }}>", "\xef\xb7\x90!channel", "&lt;\ufffd\ufffd!channel>"},
