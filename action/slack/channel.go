@@ -33,7 +33,7 @@ func (a *Action) target(m action.Message) (channel, key string, err error) {
 	}
 	text, err := a.threads.Render(m.Data)
 	if err != nil {
-		return "", "", action.Permanent(fmt.Errorf("thread: %w", err))
+		return channel, "", action.Permanent(fmt.Errorf("thread: %w", err))
 	}
 	if text = strings.TrimSpace(text); text == "" {
 		return channel, "", nil

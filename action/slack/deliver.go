@@ -263,7 +263,7 @@ func (d *delivery) step(s *sending, id string, do func() error) error {
 	switch {
 	case err == nil:
 		s.Rest++
-	case !mayBeDone(err):
+	case !mayBeDone(err) && !action.IsPermanent(err): // this call ends here
 		s.Doubt = false
 	}
 	d.remember(sendingPrefix+id, *s)

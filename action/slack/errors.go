@@ -131,7 +131,7 @@ func apiError(reply slack.SlackErrorResponse) error {
 	}
 	err = withHint(err, reply.Err)
 	if reply.Err == "missing_scope" {
-		err = fmt.Errorf("%w (%s)", err, hintScope(cmp.Or(reply.Needed, "chat:write")))
+		err = fmt.Errorf("%w (%s)", err, hintScope(cmp.Or(reply.Needed, "that this needs")))
 	}
 	return failure{err, reply.Err, !halfway[reply.Err]}
 }

@@ -252,10 +252,14 @@ func TestRandom(t *testing.T) {
 			w.batch, w.calls = 1+random.IntN(4)*random.IntN(4), 1
 			w.trouble = trouble{random.IntN(15), random.IntN(10), random.IntN(10), random.IntN(10), random.IntN(10)}
 			w.queue = randomMessages(random, 5+random.IntN(20))
-			if random.IntN(5) == 0 {
+			switch random.IntN(6) {
+			case 0:
 				w.slack.Scopes = "chat:write,files:write"
 				checkAll(t, w)
-			} else {
+			case 1: // all is in parts, and none in files
+				w.slack.Scopes = "chat:write,channels:read,channels:history"
+				checkOnce(t, w)
+			default:
 				checkOnce(t, w)
 			}
 		})

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -154,6 +155,8 @@ func TestFaults(t *testing.T) {
 		{"restricted_action", bot, slacktest.Error("restricted_action"), permanent, "administrators"},
 		{"msg_too_long", bot, slacktest.Error("msg_too_long"), permanent, "msg_too_long"},
 		{"one that is not known", bot, slacktest.Error("brand_new_error"), permanent, "brand_new_error"},
+		{"missing_scope, no word of which", bot, slacktest.Error("missing_scope"), permanent, "missing_scope (give the app the scope that this needs: api.slack.com/apps"},
+		{"team_not_found", bot, slacktest.Error("team_not_found"), permanent, "wants the channel's id"},
 		{"missing_scope", bot, slacktest.Status(200, `{"ok":false,"error":"missing_scope","needed":"chat:write","provided":"users:read"}`),
 			permanent, "missing_scope, needed: chat:write (give the app the scope chat:write"},
 		{"with details", bot, slacktest.Status(200, `{"ok":false,"error":"invalid_arguments","response_metadata":{"messages":["[ERROR] must be\na string"]}}`),
@@ -333,6 +336,13 @@ func TestConfig(t *testing.T) {
 		{"both", slack.Config{Token: "xoxb-1", Channel: "#growth", WebhookURL: hook}, []string{"webhook_url"}},
 		{"no channel", slack.Config{Token: "xoxb-1"}, []string{"channel"}},
 		{"webhook with the bot's settings", slack.Config{WebhookURL: hook, Channel: "#growth", APIURL: "https://slack.com/api/"}, []string{"channel", "api_url"}},
+		{"webhook with threads", slack.Config{WebhookURL: hook, Thread: "x", Channels: []string{"#a"}, Long: slack.InFile}, []string{"channels", "thread", "long"}},
+		{"channel from a template", slack.Config{Token: "xoxb-1", Channel: "#{{ .Fields.TEAM }}", Channels: []string{"#a", "C024BE91L"}, Thread: "{{ .Unit }}"}, nil},
+		{"channel from a template, any", slack.Config{Token: "xoxb-1", Channel: "#{{ .Fields.TEAM }}"}, []string{"channels"}},
+		{"channels for one channel", slack.Config{Token: "xoxb-1", Channel: "#a", Channels: []string{"#a"}}, []string{"channels"}},
+		{"channels with spaces", slack.Config{Token: "xoxb-1", Channel: "{{ .Text }}", Channels: []string{"#a "}}, []string{"channels"}},
+		{"channels with none", slack.Config{Token: "xoxb-1", Channel: "{{ .Text }}", Channels: []string{""}}, []string{"channels"}},
+		{"bad templates", slack.Config{Token: "xoxb-1", Channel: "{{ .Nope }}", Channels: []string{"#a"}, Thread: "{{"}, []string{"channel", "thread"}},
 		{"webhook is no URL", slack.Config{WebhookURL: "secretsecret"}, []string{"webhook_url"}},
 		{"webhook does not parse", slack.Config{WebhookURL: "https://a b/secretsecret"}, []string{"webhook_url"}},
 		{"token with a line break", slack.Config{Token: "xoxb-secretsecret\n", Channel: "#growth"}, []string{"token"}},
@@ -359,6 +369,17 @@ func TestConfig(t *testing.T) {
 				t.Errorf("the secret is in %v", err)
 			}
 		})
+	}
+}
+
+// TestTemplates: package config checks them against the rules.
+func TestTemplates(t *testing.T) {
+	a := newAction(t, slack.Config{Token: "xoxb-1", Channel: "#{{ .Captures.team }}", Channels: []string{"#a"}, Thread: "{{ .JSON.id }}"})
+	if got := a.Templates(); len(got) != 2 || !slices.Equal(got["channel"].Captures(), []string{"team"}) || !got["thread"].Uses("JSON") {
+		t.Errorf("%v", got)
+	}
+	if got := newAction(t, slack.Config{Token: "xoxb-1", Channel: "#a"}).Templates(); len(got) != 0 {
+		t.Errorf("%v", got)
 	}
 }
 
