@@ -96,24 +96,22 @@ func (m *metric) show(k kept) prometheus.Metric {
 }
 
 // Withheld yields how many entries each metric has withheld, as they would have made more
-// series than max_series: of those that can have several. It is like Collect.
+// series than max_series: of those that can have several, or could before a reload. It is
+// like Collect.
 func (a *Action) Withheld() iter.Seq2[string, uint64] {
 	return func(yield func(string, uint64) bool) {
 		if a.memory == nil {
 			return
 		}
+		withheld := make(map[*metric]uint64)
+		for key, value := range a.memory.Durable("") { // once, as each time copies all of it
+			if m, isSeries := a.of(key); m != nil && !isSeries {
+				withheld[m] = readWithheld(value)
+			}
+		}
 		for _, m := range a.metrics {
-			if _, fixed := m.only(); fixed {
-				continue
-			}
-			var n uint64
-			for key, value := range a.memory.Durable(m.id) {
-				if key == m.id { // the first, as they are sorted
-					n = readWithheld(value)
-				}
-				break
-			}
-			if !yield(m.name, n) {
+			_, fixed := m.only()
+			if n := withheld[m]; (n > 0 || !fixed) && !yield(m.name, n) {
 				return
 			}
 		}
