@@ -13,7 +13,7 @@ type Rememberer interface {
 }
 
 // A Memory is what is kept for one action, under its name in the configuration: a small
-// map, all of which is in the process's memory, too. What a call of Deliver puts into it
+// map, all of which is in the process's memory, too; a key has 1 to 32768 bytes. What a call of Deliver puts into it
 // becomes durable in the very transaction that notes what became of the call's messages, so
 // that after a crash either both have happened, or neither has and the messages come
 // again. It may be used by several goroutines.
@@ -26,7 +26,8 @@ type Memory interface {
 	Put(key string, value []byte)
 	// Keys returns all that Get would find whose beginning is prefix, sorted.
 	Keys(prefix string) []string
-	// Durable yields what is on disk, sorted by key: what no crash takes back.
+	// Durable yields what is on disk, sorted by key: what no crash takes back. It shows
+	// each transaction whole or not at all, and copies the map, of however many keys.
 	Durable(prefix string) iter.Seq2[string, []byte]
 	// Save makes all that was put durable now, which takes an fsync. After an error it
 	// is not durable, but is put still.

@@ -122,8 +122,8 @@ func (m *Memory) store(tx *bolt.Tx) (then func(), err error) {
 func (m *Memory) stored(put map[string]*remembered) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	m.queue.kept.take(put)
 	for key, r := range put {
-		m.queue.kept.set(key, r.value)
 		if m.put[key] == r {
 			delete(m.put, key)
 		}
@@ -149,18 +149,17 @@ func (k *kept) beginning(prefix string) map[string][]byte {
 	return some
 }
 
-// set forgets the key if value is nil.
-func (k *kept) set(key string, value []byte) {
+// take takes over what one transaction has made durable, so that nobody sees a part of it.
+func (k *kept) take(put map[string]*remembered) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if value == nil {
-		delete(k.all, key)
-		return
+	for key, r := range put {
+		if r.value == nil {
+			delete(k.all, key)
+		} else {
+			k.all[key] = r.value
+		}
 	}
-	if k.all == nil {
-		k.all = make(map[string][]byte)
-	}
-	k.all[key] = value
 }
 
 // memories is the bucket of an action's memory. Spools of before there were any have none.
@@ -181,7 +180,7 @@ func (s *Spool) loadMemories(tx *bolt.Tx) error {
 	return all.ForEachBucket(func(action []byte) error {
 		q := s.Queue(string(action))
 		return all.Bucket(action).ForEach(func(key, value []byte) error {
-			q.kept.set(string(key), append([]byte{}, value...)) // not nil where it is empty
+			q.kept.all[string(key)] = append([]byte{}, value...) // not nil where it is empty
 			return nil
 		})
 	})

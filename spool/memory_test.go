@@ -167,6 +167,44 @@ func TestMemoryChangesMeanwhile(t *testing.T) {
 	remembers(t, s, "a", map[string]string{"k": "2"})
 }
 
+// TestMemoryIsWhole: who looks at what is durable sees all of a transaction or nothing.
+func TestMemoryIsWhole(t *testing.T) {
+	s := openSpool(t, t.TempDir())
+	defer s.Close()
+	m := s.Queue("a").Memory()
+	const keys = 200
+	done := make(chan error)
+	go func() {
+		for n := range 30 {
+			for key := range keys {
+				m.Put(fmt.Sprint(key), fmt.Append(nil, n))
+			}
+			if err := m.Save(); err != nil {
+				done <- err
+				return
+			}
+		}
+		done <- nil
+	}()
+	for {
+		values := make(map[string]bool)
+		for _, value := range m.Durable("") {
+			values[string(value)] = true
+		}
+		if len(values) > 1 {
+			t.Errorf("values of several transactions: %v", values)
+		}
+		select {
+		case err := <-done:
+			if err != nil {
+				t.Error(err)
+			}
+			return
+		default:
+		}
+	}
+}
+
 // TestMemoryAtOnce: for the race detector, and for locks in the wrong order.
 func TestMemoryAtOnce(t *testing.T) {
 	s := openSpool(t, t.TempDir())

@@ -24,7 +24,7 @@ type Queue struct {
 }
 
 func newQueue(s *Spool, action string) *Queue {
-	return &Queue{spool: s, action: action, ready: make(chan struct{}, 1)}
+	return &Queue{spool: s, action: action, ready: make(chan struct{}, 1), kept: kept{all: make(map[string][]byte)}}
 }
 
 // Queue returns the queue of an action; one that the spool has never seen is
