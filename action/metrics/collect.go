@@ -90,7 +90,7 @@ func (m *metric) show(k kept) prometheus.Metric {
 	}
 	with, err := prometheus.NewMetricWithExemplars(shown, exemplars...)
 	if err != nil {
-		return prometheus.NewInvalidMetric(m.desc, err)
+		return shown // the number is there for more than an example of it
 	}
 	return with
 }

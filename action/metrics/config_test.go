@@ -1,6 +1,8 @@
 package metrics_test
 
 import (
+	"errors"
+	"fmt"
 	"math"
 	"slices"
 	"strings"
@@ -8,6 +10,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/journald-router/journald-router/action"
 	"github.com/journald-router/journald-router/action/actiontest"
 	"github.com/journald-router/journald-router/action/metrics"
 )
@@ -65,6 +68,27 @@ func TestSettings(t *testing.T) {
 		slices.Sort(tt.want)
 		if diff := cmp.Diff(tt.want, got); diff != "" {
 			t.Errorf("%s: refused (-want +got):\n%s%v", name, diff, err)
+		}
+	}
+}
+
+// TestHints: what is advised is of use, and one mistake is one problem.
+func TestHints(t *testing.T) {
+	for name, tt := range map[string]struct {
+		typ  metrics.Type
+		want string
+	}{
+		"_total":  {metrics.Counter, "_total is nothing but an ending (begin it with what it is of, such as shop_orders_total)"},
+		"x":       {metrics.Counter, "x does not end in _total, as a counter must (name it x_total)"},
+		"x_total": {"Counter", `x_total.type is "Counter", which is none (counter, gauge or histogram)`},
+	} {
+		_, err := metrics.New(metrics.Config{name: {Type: tt.typ, Help: "H."}})
+		var problem *action.FieldError
+		if !errors.As(err, &problem) {
+			t.Fatal(err)
+		}
+		if got := fmt.Sprintf("%s %s (%s)", problem.Key, problem.Problem, problem.Hint); got != tt.want || len(actiontest.RefusedKeys(t, err)) != 1 {
+			t.Errorf("%s: %v, want %s", name, err, tt.want)
 		}
 	}
 }

@@ -300,3 +300,14 @@ func TestExemplars(t *testing.T) {
 		}
 	}
 }
+
+// TestNoExemplar: an entry of a time that Prometheus does not know, as a forged journal has,
+// counts as any other.
+func TestNoExemplar(t *testing.T) {
+	a := newAction(t, metrics.Config{"lines_total": {Type: metrics.Counter, Help: "Lines."}})
+	actiontest.Remember(a, nil)
+	odd := order(1, "", "", "", "")
+	odd.Record = journal.NewRecord(odd.Record.Cursor(), time.Date(20_000, 1, 1, 0, 0, 0, 0, time.UTC), 0)
+	deliver(t, a, odd)
+	shows(t, a, "lines_total 1")
+}

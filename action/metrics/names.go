@@ -40,6 +40,8 @@ func badName(name string, typ Type) (problem, hint string) {
 		return "is no name for a metric", "letters, digits and underscores, no digit first, such as shop_orders_total"
 	case len(name) > longestName:
 		return fmt.Sprintf("has a name of more than %d letters", longestName), "make it shorter"
+	case name == "_total":
+		return "is nothing but an ending", "begin it with what it is of, such as shop_orders_total"
 	case name == "up":
 		return "is a name that Prometheus itself gives", "begin it with what it is of, such as shop_"
 	}
@@ -54,9 +56,9 @@ func badName(name string, typ Type) (problem, hint string) {
 		}
 	}
 	switch total := strings.HasSuffix(name, "_total"); {
-	case typ == Counter && (!total || name == "_total"):
-		return "does not end in _total, as a counter must", "name it " + strings.TrimSuffix(name, "_total") + "_total"
-	case typ != Counter && typ != "" && total:
+	case typ == Counter && !total:
+		return "does not end in _total, as a counter must", "name it " + name + "_total"
+	case (typ == Gauge || typ == Histogram) && total:
 		return "ends in _total, which is for counters", "leave the ending out, or set type: counter"
 	}
 	return "", ""
