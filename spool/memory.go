@@ -84,9 +84,15 @@ func (m *Memory) Durable(prefix string) iter.Seq2[string, []byte] {
 // Save implements action.Memory.
 func (m *Memory) Save() error {
 	failpoint.Hit("save", "begin")
-	return m.queue.spool.updateFreeing("save memory", func(tx *bolt.Tx) (func(), error) {
-		return m.store(tx)
-	})
+	const op = "save memory"
+	s := m.queue.spool
+	if err := s.updateFreeing(op, m.store); err != nil {
+		return err
+	}
+	if err := s.synced(); err != nil {
+		return fmt.Errorf("%s in spool %s: %w", op, s.path, err)
+	}
+	return nil
 }
 
 // store writes what was put, and returns what is to be done once that is in the file. To

@@ -33,6 +33,7 @@ import (
 	"runtime/debug"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -90,8 +91,8 @@ type Spool struct {
 	staged  map[*Queue]queueState // guarded by write: what the transaction under way has changed
 	changed chan struct{}         // receives a value when a transaction has changed something
 	// unsynced says that the last transaction is in the file, but may not be on the
-	// disk. Guarded by write.
-	unsynced bool
+	// disk. It changes with write held.
+	unsynced atomic.Bool
 
 	// db changes with both write and swap held, so that either is enough to use it.
 	db   *bolt.DB

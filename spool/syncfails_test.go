@@ -60,6 +60,12 @@ func TestChangesOfSyncFails(t *testing.T) {
 			return err
 		})
 	}
+	m := s.Queue("a").Memory()
+	m.Put("k", []byte("v"))
+	again(m.Save)
+	if s.unsynced.Load() {
+		t.Error("what was saved may not be on the disk")
+	}
 	var got []string
 	for range 3 {
 		batch := peek(t, s.Queue("a"), 1)
@@ -70,6 +76,7 @@ func TestChangesOfSyncFails(t *testing.T) {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 	s = reopen(t, s)
+	remembers(t, s, "a", map[string]string{"k": "v"})
 	if q := s.Queue("a").Status(); q.Queued != 0 || q.Bytes != 0 || len(letters(t, s, Filter{})) != 3 || keys(t, s, "queues", "a") != 0 {
 		t.Errorf("in the end: %+v, letters %q, %d blocks", q, letters(t, s, Filter{}), keys(t, s, "queues", "a"))
 	}

@@ -26,7 +26,7 @@ func (s *Spool) holds(id int) (yes bool) {
 // syncLast makes such a transaction durable. No other may begin before: it would use
 // pages again that the disk still needs, should the power be cut.
 func (s *Spool) syncLast() (err error) {
-	if !s.unsynced {
+	if !s.unsynced.Load() {
 		return nil
 	}
 	f, err := os.OpenFile(s.path, os.O_RDWR, 0)
@@ -49,6 +49,16 @@ func (s *Spool) syncLast() (err error) {
 	// still reads it: they end first.
 	s.swap.Lock()
 	defer s.swap.Unlock()
-	s.unsynced = false
+	s.unsynced.Store(false)
 	return nil
+}
+
+// synced is for who must not go on before the disk has what the file has.
+func (s *Spool) synced() error {
+	if !s.unsynced.Load() {
+		return nil
+	}
+	s.write.Lock()
+	defer s.write.Unlock()
+	return s.syncLast()
 }

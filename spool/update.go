@@ -113,7 +113,7 @@ func (s *Spool) commit(all []*part) error {
 		s.forgetHeads()
 		return err
 	}
-	s.unsynced = err != nil
+	s.unsynced.Store(err != nil)
 	for _, p := range all {
 		failpoint.Hit(p.op, "committed")
 	}
