@@ -7,6 +7,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/journald-router/journald-router/action"
+	"github.com/journald-router/journald-router/action/actiontest"
 	bolt "go.etcd.io/bbolt"
 )
 
@@ -28,66 +29,63 @@ func remembers(t *testing.T, s *Spool, action string, want map[string]string) {
 	}
 }
 
-// TestMemory: what was put is there at once, and on disk with the Settle that is given
-// the memory.
+// TestMemoryContract: an action finds here what it does in its own tests.
+func TestMemoryContract(t *testing.T) {
+	actiontest.RunMemory(t, func(t *testing.T) actiontest.Remembering {
+		s := openSpool(t, t.TempDir())
+		t.Cleanup(func() { s.Close() })
+		n := 0
+		m := s.Queue("a").Memory()
+		return actiontest.Remembering{
+			Memory: m,
+			Settle: func() {
+				t.Helper()
+				n++
+				appendEntries(t, s, fmt.Sprint(n), entry(n, "a"))
+				if err := s.Queue("a").Settle(peek(t, s.Queue("a"), 1), []Outcome{{Fate: Accepted}}, 0, m); err != nil {
+					t.Fatal(err)
+				}
+			},
+			Crash: func() action.Memory {
+				s = reopen(t, s)
+				return s.Queue("a").Memory()
+			},
+		}
+	})
+}
+
+// TestMemory: what was put is on disk with the Settle that is given the memory, for this
+// action and not for others, and stays there.
 func TestMemory(t *testing.T) {
 	s := openSpool(t, t.TempDir())
 	defer func() { s.Close() }()
 	appendEntries(t, s, "1", entry(1, "a", "b"), entry(2, "a"))
 	q := s.Queue("a")
 	m, other := q.Memory(), q.Memory()
-	m.Put("count/x", []byte("1"))
-	m.Put("count/y", []byte("2"))
+	m.Put("x", []byte("1"))
 	m.Put("empty", []byte{})
-	m.Put("unused", []byte("?"))
-	m.Put("unused", nil)
-	if got := string(m.Get("count/x")); got != "1" || m.Get("unused") != nil || m.Get("z") != nil {
-		t.Errorf("get: %q", got)
-	}
-	if diff := cmp.Diff([]string{"count/x", "count/y"}, m.Keys("count/")); diff != "" {
-		t.Errorf("keys (-want +got):\n%s", diff)
-	}
 	settle(t, s.Queue("b"), peek(t, s.Queue("b"), 1), Accepted)
 	remembers(t, s, "a", map[string]string{})
+	if other.Get("x") != nil {
+		t.Error("another memory of the queue has what is not durable")
+	}
 	if err := q.Settle(peek(t, q, 1), []Outcome{{Fate: Accepted}}, 0, m); err != nil {
 		t.Fatal(err)
 	}
-	want := map[string]string{"count/x": "1", "count/y": "2", "empty": ""}
+	want := map[string]string{"x": "1", "empty": ""}
 	remembers(t, s, "a", want)
 	remembers(t, s, "b", map[string]string{})
-	if got := other.Get("count/y"); string(got) != "2" {
+	if got := other.Get("x"); string(got) != "1" {
 		t.Errorf("another memory of the queue has %q", got)
 	}
-
-	m.Put("count/x", nil)
-	m.Put("count/y", []byte("3"))
-	if diff := cmp.Diff([]string{"count/y"}, m.Keys("count/")); diff != "" {
-		t.Errorf("keys (-want +got):\n%s", diff)
-	}
-	if diff := cmp.Diff(want, durable(m, "")); diff != "" {
-		t.Errorf("durable before it was saved (-want +got):\n%s", diff)
-	}
-	s = reopen(t, s)
-	remembers(t, s, "a", want) // what was only put is gone
-	if n := s.Queue("a").Status().Queued; n != 1 {
-		t.Errorf("%d queued", n)
-	}
-
-	m = s.Queue("a").Memory()
-	m.Put("count/x", nil)
-	m.Put("count/y", []byte("3"))
-	if err := m.Save(); err != nil {
-		t.Fatal(err)
-	}
-	want = map[string]string{"count/y": "3", "empty": ""}
-	remembers(t, s, "a", want)
 	if err := s.compact(); err != nil {
 		t.Fatal(err)
 	}
+	remembers(t, s, "a", want)
 	s = reopen(t, s)
 	remembers(t, s, "a", want)
-	if diff := cmp.Diff(map[string]string{"count/y": "3"}, durable(s.Queue("a").Memory(), "count/")); diff != "" {
-		t.Errorf("by prefix (-want +got):\n%s", diff)
+	if n := s.Queue("a").Status().Queued; n != 1 {
+		t.Errorf("%d queued", n)
 	}
 }
 
