@@ -130,12 +130,13 @@ func TestBusyHistory(t *testing.T) {
 	}
 }
 
-// TestWrongClock: the machine's clock is wrong by days, and the times of a look-up are Slack's.
+// TestWrongClock: the machine's clock is wrong by a year, and the times of a look-up are Slack's; nor
+// is anything forgotten.
 func TestWrongClock(t *testing.T) {
-	for _, wrong := range []time.Duration{-100 * time.Hour, 100 * time.Hour, 0} {
+	for _, wrong := range []time.Duration{-9000 * time.Hour, 9000 * time.Hour, 0} {
 		for _, first := range []bool{false, true} { // the process has heard nothing of Slack yet
 			for _, dies := range []bool{false, true} {
-				r := newRig(t, slack.Config{Channel: slacktest.ChannelID("#growth")})
+				r := newRig(t, slack.Config{Channel: slacktest.ChannelID("#growth"), Thread: "x"})
 				ahead := func() time.Time { return time.Now().Add(wrong) }
 				slack.SetClock(r.action, ahead)
 				if !first {
@@ -150,9 +151,12 @@ func TestWrongClock(t *testing.T) {
 					slack.SetClock(r.action, ahead)
 				}
 				r.deliver(two)
+				r.crash()
+				slack.SetClock(r.action, ahead)
+				r.deliver(three)
 				once, _ := posts(r.slack.Messages())
-				if once[two.ID] != 1 {
-					t.Errorf("clock wrong by %v, first: %v, dies: %v: the message is there %d times", wrong, first, dies, once[two.ID])
+				if threads := r.slack.Threads(); once[two.ID] != 1 || len(threads) != 1 {
+					t.Errorf("clock wrong by %v, first: %v, dies: %v: the message is there %d times, in %d threads", wrong, first, dies, once[two.ID], len(threads))
 				}
 			}
 		}

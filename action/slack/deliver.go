@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"time"
 
 	"github.com/journald-router/journald-router/action"
 	"github.com/slack-go/slack"
@@ -15,7 +14,7 @@ import (
 // deliver posts the messages as a bot: as one post, or several where they are for several
 // channels or threads.
 func (a *Action) deliver(ctx context.Context, batch []action.Message) error {
-	a.tidy(time.Now())
+	defer a.tidy()
 	var errs []error
 	for len(errs) < len(batch) {
 		rest := batch[len(errs):]

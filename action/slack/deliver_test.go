@@ -168,8 +168,9 @@ func TestStep(t *testing.T) {
 			for _, dies := range []bool{false, true} {
 				t.Run(fmt.Sprint(step.name, ": ", name, ", dies: ", dies), func(t *testing.T) {
 					t.Parallel()
-					step.config.Timeout = 200 * time.Millisecond
-					r := newRig(t, step.config)
+					c, says := step.config, trouble.says
+					c.Timeout = 200 * time.Millisecond
+					r := newRig(t, c)
 					for _, m := range step.before {
 						r.deliver(m)
 					}
@@ -184,11 +185,11 @@ func TestStep(t *testing.T) {
 						r.crash()
 					} else {
 						err := r.try(step.message)
-						if step.method == slacktest.Upload && !strings.Contains("EOF 429 503 no answer within the time limit", trouble.says) {
-							trouble.says = "file_not_found" // the address says so only in the end
+						if step.method == slacktest.Upload && !strings.Contains("EOF 429 503 no answer within the time limit", says) {
+							says = "file_not_found" // the address says so only in the end
 						}
-						if err == nil || action.IsPermanent(err) || !strings.Contains(err.Error(), trouble.says) {
-							t.Fatalf("%v, want one that passes and says %q", err, trouble.says)
+						if err == nil || action.IsPermanent(err) || !strings.Contains(err.Error(), says) {
+							t.Fatalf("%v, want one that passes and says %q", err, says)
 						}
 						if wait, _ := action.Wait(err); (wait == 7*time.Second) != (name == "429") {
 							t.Errorf("wait %v after %s", wait, name)
@@ -381,6 +382,15 @@ func TestFileRefused(t *testing.T) {
 		if said := r.slack.Messages()[1].Text; !strings.Contains(said, code) {
 			t.Errorf("%q does not say %s", said, code)
 		}
+	}
+}
+
+// TestUploadSecret: who knows the address may upload.
+func TestUploadSecret(t *testing.T) {
+	r := newRig(t, slack.Config{Long: slack.InFile})
+	r.slack.ScriptFor(slacktest.Upload, slacktest.Status(503, "cannot take /upload/v1/F00000001 now"))
+	if err := r.try(long); err == nil || strings.Contains(err.Error(), "F00000001") || !strings.Contains(err.Error(), "503 Service Unavailable: cannot take [secret] now") {
+		t.Errorf("%v", err)
 	}
 }
 

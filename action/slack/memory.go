@@ -111,31 +111,43 @@ func (a *Action) done(id string) {
 	a.ended = append(a.ended, ended{id, time.Now()})
 }
 
-// tidy forgets what is not used any more. It is called at the beginning of a delivery.
-func (a *Action) tidy(now time.Time) {
+// tidy forgets what is not used any more. It is called at the end of a delivery, when Slack has
+// told the time: a machine's clock that is wrong by years would forget all.
+func (a *Action) tidy() {
+	now, known := a.clock.now()
+	if !known {
+		return
+	}
 	a.mu.Lock()
 	var over []ended
-	for len(a.ended) > 0 && now.Sub(a.ended[0].at) > settledBy {
+	for len(a.ended) > 0 && time.Since(a.ended[0].at) > settledBy {
 		over, a.ended = append(over, a.ended[0]), a.ended[1:]
 	}
-	due := now.Sub(a.tidied) >= tidyEvery
-	if due {
-		a.tidied = now
+	due, more := time.Since(a.tidied) >= tidyEvery, a.more
+	if a.more = false; due {
+		a.tidied = time.Now()
 	}
 	a.mu.Unlock()
 	for _, e := range over {
 		a.forget(sendingPrefix + e.id)
 	}
-	if !due {
-		return
+	if due {
+		a.tidySendings(now)
 	}
+	if due || more {
+		a.tidyThreads(now)
+	}
+}
+
+// tidySendings forgets the deliveries that have ended, of an earlier process, and those that do not
+// come again.
+func (a *Action) tidySendings(now time.Time) {
 	for _, key := range a.memory.Keys(sendingPrefix) {
 		var s sending
 		if !a.recall(key, &s) || now.Sub(s.Begun) > keptFor || s.Done && now.Sub(s.Begun) > tidyEvery {
 			a.memory.Put(key, nil)
 		}
 	}
-	a.tidyThreads(now)
 }
 
 // tidyThreads forgets the threads that are too old, or too many.

@@ -89,8 +89,9 @@ type Action struct {
 	locks     locks // by key of the thread
 
 	mu     sync.Mutex
-	tidied time.Time
-	ended  []ended
+	tidied time.Time            // when what is not used any more was last forgotten
+	more   bool                 // a thread is remembered that was not then
+	ended  []ended              // deliveries that are to be forgotten soon, in this order
 	blind  map[string]time.Time // channels whose history cannot be read, and until when not to try
 }
 

@@ -51,7 +51,9 @@ func (a *Action) thread(key string) (t thread) {
 func (a *Action) setThread(key string, t thread) {
 	t.Used, _ = a.clock.now()
 	if a.memory.Get(threadPrefix+key) == nil {
-		defer a.tidyThreads(t.Used)
+		a.mu.Lock()
+		a.more = true
+		a.mu.Unlock()
 	}
 	a.remember(threadPrefix+key, t)
 }
