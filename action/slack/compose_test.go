@@ -181,7 +181,8 @@ func TestOrigin(t *testing.T) {
 		{"long", []string{"SYSLOG_IDENTIFIER", strings.Repeat("<", 4000)}, []string{strings.Repeat("&lt;", 100) + "…", at, found}},
 		{"a namespace", []string{"_NAMESPACE", "shop"}, []string{at, strings.Replace(found, "journalctl", "journalctl --namespace=shop", 1)}},
 		{"a forged namespace", []string{"_NAMESPACE", "x'; rm -rf ~; '"}, []string{at}},
-		{"a namespace that is an option's end", []string{"_NAMESPACE", "*"}, []string{at}},
+		{"a namespace that looks like an option", []string{"_NAMESPACE", "-x"}, []string{at}},
+		{"a namespace that stands for all", []string{"_NAMESPACE", "*"}, []string{at}},
 	}
 	for _, tt := range tests {
 		p, _, _ := bot("", "").compose([]action.Message{{Text: "x", Record: record(tt.fields...)}})
@@ -222,6 +223,12 @@ func TestLong(t *testing.T) {
 	_, rest, _ = bot("", "").compose([]action.Message{huge})
 	if n := notes(rest[len(rest)-1]); len(rest) != 19 || len(n) != 1 || n[0] != "… [42,000 characters more left out] The whole entry: `"+command+"`" {
 		t.Errorf("%d parts, the last with %q", len(rest), n)
+	}
+
+	for _, p := range rest[:len(rest)-1] {
+		if n := notes(p); len(n) > 0 {
+			t.Errorf("a part in the middle with %q", n)
+		}
 	}
 
 	first, rest, file = bot("", InFile).compose([]action.Message{m})

@@ -25,6 +25,8 @@ var templates = []string{
 	"<https://shop.example.com/{{ .Text }}|{{ .Text }}> {{ .Fields.SYSLOG_IDENTIFIER }}",
 	"<{{ .Text }}> <{{ .Fields.SYSLOG_IDENTIFIER }}|{{ .Text }}> < {{ .Text }}",
 	"> {{ .Text }}\n&{{ .Text }};{{ .Text }}{{ .Text }}",
+	"<{{ .Text }}{{ .Fields.SYSLOG_IDENTIFIER }}|open> <https://a.example?q={{ .Text }}|open>",
+	`{{ printf "%.100s" .Text }} {{ truncate 9 .Text | upper }}<{{ slice (printf "%s      " .Text) 0 5 }}|open> {{ .Text | replace "a" "<!here>" | split " " | join "|" }}`,
 }
 
 // FuzzCompose: whatever an entry holds, it pages nobody and hides no link, every post is one that
@@ -101,7 +103,7 @@ func check(t *testing.T, a *Action, p post, template string) {
 		s = date.ReplaceAllString(s, "")
 		for _, link := range links.FindAllString(s, -1) {
 			target, label, ok := strings.Cut(link[1:len(link)-1], "|")
-			if begin, end, cut := strings.Cut(label, "…"); ok && (!cut || !strings.HasPrefix(target, begin) || !strings.HasSuffix(target, end)) && !strings.Contains(template, "|") {
+			if begin, end, cut := strings.Cut(label, "…"); ok && (!cut || !strings.HasPrefix(target, begin) || !strings.HasSuffix(target, end)) && label != "open" && !strings.Contains(template, "|{{") {
 				t.Errorf("a link that hides where it leads to: %s", link)
 			}
 		}

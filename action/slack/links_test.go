@@ -19,6 +19,7 @@ func TestLinks(t *testing.T) {
 	long := "https://shop.example.com/orders/" + path
 	label := "https://shop.example.com/orders/012345678901234567…5678901234567890123456789"
 	host := "https://" + strings.Repeat("a", 60) + ".example.com"
+	host50 := "https://" + strings.Repeat("a", 30) + ".example.com"
 	tests := []struct{ name, text, want string }{
 		{"none", "order 4711 failed", "order 4711 failed"},
 		{"short", "see https://example.com/a?b=1&amp;c=2.", "see <https://example.com/a?b=1&amp;c=2>."},
@@ -26,6 +27,9 @@ func TestLinks(t *testing.T) {
 		{"long, with an entity where it is shortened", "https://shop.example.com/orders/01234567890123456&amp;" + path,
 			"<https://shop.example.com/orders/01234567890123456&amp;" + path + "|https://shop.example.com/orders/01234567890123456&amp;…5678901234567890123456789>"},
 		{"a host that is long is shown whole", host + "/" + path, "<" + host + "/" + path + "|" + host + "/…5678901234567890123456789>"},
+		{"one of 50 characters", host50 + "/" + path, "<" + host50 + "/" + path + "|" + host50 + "/…5678901234567890123456789>"},
+		{"one that leaves nothing to leave out", host + "/" + path[:25], "<" + host + "/" + path[:25] + ">"},
+		{"one that leaves one character", host + "/" + path[:26], "<" + host + "/" + path[:26] + "|" + host + "/…1234567890123456789012345>"},
 		{"a user that looks like a host", "https://bank.example.com@" + host[8:] + "/" + path,
 			"<https://bank.example.com@" + host[8:] + "/" + path + "|https://bank.example.com@" + host[8:] + "/…5678901234567890123456789>"},
 		{"two", "http://a.example,http://b.example", "<http://a.example,http://b.example>"},
@@ -38,8 +42,10 @@ func TestLinks(t *testing.T) {
 		{"the user's link, without words", "<https://a.example>", "<https://a.example>"},
 		{"code", "`curl https://a.example` https://b.example", "`curl https://a.example` <https://b.example>"},
 		{"a code block", "```\ncurl https://a.example\n``` https://b.example", "```\ncurl https://a.example\n``` <https://b.example>"},
+		{"a code block that does not end", "```\ncurl https://a.example", "```\ncurl <https://a.example>"},
 		{"a backtick alone", "it`s https://a.example", "it`s <https://a.example>"},
-		{"no host", "http:// https:///x http://?x", "http:// https:///x http://?x"},
+		{"no host", "http:// https:///x http://?x http://&amp;x", "http:// https:///x http://?x http://&amp;x"},
+		{"the end of a statement", "https://a.example/x; https://b.example/?c&amp;", "<https://a.example/x>; <https://b.example/?c&amp;>"},
 		{"in a word", "xhttps://a.example", "xhttps://a.example"},
 		{"upper case", "HTTPS://A.example", "HTTPS://A.example"},
 		{"no space, but it ends", "https://a.example\u00a0x https://b.example\u202ex https://c.example\u200bx", "<https://a.example>\u00a0x <https://b.example>\u202ex <https://c.example>\u200bx"},
@@ -74,4 +80,6 @@ func TestLinksTakeNoTime(t *testing.T) {
 		}
 		cut(s, shortLink, maxText)
 	}
+	// Each ) at the end of a URL is compared with all its brackets.
+	split("https://a"+strings.Repeat(")", 8<<20), anyLink, maxSection, maxParts)
 }

@@ -70,10 +70,10 @@ func split(s string, link func(url string) string, room, most int) (parts []part
 		now.characters += characters(t.source)
 		size += units(t.text)
 		here := position{len(now.text), now.characters, size, block}
-		if t.kind == newline {
+		switch t.kind {
+		case newline:
 			line = here
-		}
-		if t.kind == newline || t.kind == space {
+		case space:
 			word = here
 		}
 	}

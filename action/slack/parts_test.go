@@ -21,6 +21,8 @@ func TestSplit(t *testing.T) {
 		{"as long as it may be", strings.Repeat("y", 99), 100, []string{strings.Repeat("y", 99)}, 0},
 		{"without a place to break", strings.Repeat("y", 150), 100, []string{strings.Repeat("y", 99), strings.Repeat("y", 51)}, 0},
 		{"behind a word", word + " " + word + " " + word, 100, []string{word + " " + word + " ", word}, 0},
+		{"behind a tab", word + "\t" + word + word, 100, []string{word + "\t" + word + word[:20], word[:19]}, 0},
+		{"behind a tab, late enough", word + word[:20] + "\t" + word + word, 100, []string{word + word[:20] + "\t", word + word}, 0},
 		{"better behind a line", word + "\n" + word[:20] + " " + word + word, 100, []string{word + "\n" + word[:20] + " ", word + word}, 0},
 		{"a line that ends too early", "x\n" + word + "yyyyyyyyy " + word + word, 100, []string{"x\n" + word + "yyyyyyyyy ", word + word}, 0},
 		{"characters that count double", strings.Repeat("😀", 60), 101, []string{strings.Repeat("😀", 50), strings.Repeat("😀", 10)}, 0},
@@ -102,6 +104,7 @@ func TestCut(t *testing.T) {
 		{"an entity", long[:67] + strings.Repeat("&lt;", 90), long[:67] + "… [90 more characters cut off]"},
 		{"mark-up", long[:60] + "<!here|everybody who is there>" + long, long[:60] + "… [230 more characters cut off]"},
 		{"a URL", long[:60] + " https://a.example/b " + long, long[:60] + " … [220 more characters cut off]"},
+		{"a code block that begins within the mark", long[:80] + "```" + long + "```", long[:69] + "… [217 more characters cut off]"},
 		{"a code block", "```" + long + "```", "```" + long[:63] + "```… [140 more characters cut off]"},
 	}
 	for _, tt := range tests {

@@ -96,7 +96,7 @@ func tokens(s string, link func(url string) string) iter.Seq[token] {
 // break"), as a template may have inserted them, and no words rather than blank ones.
 func leadingMarkup(s string) (source, text string) {
 	end := 1 + strings.IndexAny(s[1:], "<>")
-	if end <= 1 || s[end] != '>' || units(s[:end+1]) > maxToken {
+	if end <= 1 || s[end] != '>' {
 		return "", ""
 	}
 	source, text = s[:end+1], s[:end+1]

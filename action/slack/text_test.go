@@ -32,6 +32,8 @@ func rendered(t *testing.T, template, text string, pairs ...string) action.Messa
 func TestText(t *testing.T) {
 	tests := []struct{ name, template, text, want string }{
 		{"colours of a terminal", "", "\x1b[1;31merror\x1b[0m: \x1b]8;;https://a.example\x1b\\disk\x1b]8;;\x07 full\x1b[K", "error: disk full"},
+		{"an end of colours", "", "\x1b[1mbold\x1b(B\x1b[m", "bold"},
+		{"a link of a terminal that ends on another line", "", "\x1b]8;;x\ny\x07", "␛]8;;x\ny␇"},
 		{"a mention behind a colour", "<{{ .Text }}|open>", "\x1b[m!channel", "&lt;!channel|open>"},
 		{"an escape sequence that does not end", "", "x\x1b[31", "x␛[31"},
 		{"other control characters", "", "\x00a\tb\nc\x7f", "␀a\tb\nc␡"},
