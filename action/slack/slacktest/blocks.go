@@ -211,7 +211,8 @@ func (v *validator) text(at string, value any, least, most int) {
 	switch {
 	case !ok:
 		v.add(at, "must be a string")
-	case n < least:
+	case n < least, least > 0 && strings.TrimSpace(text) == "":
+		// Of white space, Slack does not say; a client that would send it relies on luck.
 		v.add(at, "must be more than %d characters", least-1)
 	case n > most:
 		v.add(at, "must be less than %d characters", most+1)

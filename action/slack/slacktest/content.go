@@ -141,7 +141,7 @@ var attachmentKeys = map[string]bool{
 // attachment validates one secondary attachment. With blocks, it has nothing but
 // colour and fallback besides: see https://github.com/slack-go/slack/issues/826
 func (v *validator) attachment(at string, a map[string]any) {
-	blocks := items(a["blocks"])
+	blocks, isList := a["blocks"].([]any)
 	for key, value := range a {
 		switch {
 		case !attachmentKeys[key], len(blocks) > 0 && key != "blocks" && key != "color" && key != "fallback" && value != nil:
@@ -160,15 +160,13 @@ func (v *validator) attachment(at string, a map[string]any) {
 			}
 		}
 	}
-	if a["blocks"] != nil {
-		list := objects(a["blocks"])
-		if len(list) != len(blocks) {
-			v.add(at+"/blocks", "must be an array of objects")
-			return
-		}
+	text, _ := a["text"].(string)
+	switch list := objects(a["blocks"]); {
+	case a["blocks"] != nil && !isList, len(list) != len(blocks):
+		v.add(at+"/blocks", "must be an array of objects")
+	case len(list) > 0:
 		v.blocks(at+"/blocks", list)
-	} else if text, _ := a["text"].(string); text == "" && a["fallback"] == nil && a["pretext"] == nil && a["title"] == nil &&
-		a["fields"] == nil && a["image_url"] == nil {
+	case strings.TrimSpace(text) == "" && a["fallback"] == nil && a["pretext"] == nil && a["title"] == nil && a["fields"] == nil && a["image_url"] == nil:
 		v.add(at, "no_text")
 	}
 }
