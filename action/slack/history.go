@@ -103,7 +103,10 @@ func (a *Action) read(ctx context.Context, p place, each func(home string, m sla
 func (a *Action) page(ctx context.Context, p place, cursor string, limit int) (messages []slack.Message, next string, err error) {
 	ctx, cancel := a.request(ctx)
 	defer cancel()
-	oldest, latest := timestamp(p.from.Add(-margin)), timestamp(p.until.Add(margin))
+	oldest, latest := timestamp(p.from.Add(-margin)), ""
+	if now, _ := a.clock.now(); p.until.Add(margin).Before(now) {
+		latest = timestamp(p.until.Add(margin))
+	}
 	if p.parent == "" {
 		reply, err := a.api.GetConversationHistoryContext(ctx, &slack.GetConversationHistoryParameters{
 			ChannelID: p.home, Oldest: oldest, Latest: latest, Cursor: cursor, Limit: limit, IncludeAllMetadata: true,

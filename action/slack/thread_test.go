@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 	"github.com/journald-router/journald-router/action"
 	"github.com/journald-router/journald-router/action/slack"
 	"github.com/journald-router/journald-router/action/slack/slacktest"
@@ -39,6 +41,22 @@ func TestThreads(t *testing.T) {
 		if n := r.slack.RequestsTo("chat.update"); n != 3 {
 			t.Errorf("%d updates for 3 replies", n)
 		}
+	}
+}
+
+// TestUpdate: the first message stays what it was, but for the count.
+func TestUpdate(t *testing.T) {
+	r := newRig(t, slack.Config{Thread: byKey, Format: slack.Blocks})
+	first := logged(1, "a", "<!here> a & b <https://a.example/?q=1|x>\n```code```\n日本")
+	r.deliver(first)
+	before := r.slack.Messages()[0]
+	r.crash()
+	r.deliver(two)
+	after := r.slack.Messages()[0]
+	blocks := after.Attachments[0]["blocks"].([]any)
+	after.Attachments[0]["blocks"] = blocks[:len(blocks)-1]
+	if diff := cmp.Diff(before, after, cmpopts.IgnoreFields(slacktest.Message{}, "Edited")); diff != "" || after.Edited != 1 {
+		t.Errorf("(-before +after):\n%s", diff)
 	}
 }
 
