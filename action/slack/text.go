@@ -62,8 +62,9 @@ var terminal = regexp.MustCompile(`\x1b(?:\[[0-?]*[ -/]*[@-~]|[()][0-9A-B]|\]8;[
 var lineEnds = strings.NewReplacer("\r\n", "\n", "\r", "\n")
 
 // readable is valid UTF-8 without what is meant for terminals. Other control characters have a
-// picture, as ␀: Slack does not say what becomes of them, and a text of nothing else would be
-// an empty one.
+// picture, as ␀, or are U+FFFD: Slack does not say what becomes of them, and a text of nothing
+// else would be an empty one. U+202D and U+202E are too, which would have a link's host be read
+// backwards.
 func readable(s string) string {
 	s = lineEnds.Replace(terminal.ReplaceAllLiteralString(strings.ToValidUTF8(s, "\ufffd"), ""))
 	return strings.Map(func(r rune) rune {
@@ -72,7 +73,7 @@ func readable(s string) string {
 			return '\u2400' + r
 		case r == 0x7f:
 			return '\u2421'
-		case string(r) == inserted:
+		case string(r) == inserted, r >= 0x80 && r < 0xa0, r == '\u202d', r == '\u202e':
 			return '\ufffd'
 		}
 		return r
