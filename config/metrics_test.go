@@ -18,6 +18,8 @@ func TestBadMetrics(t *testing.T) {
       b: {type: guage, help: H., value: many, max_series: 0}
       c: {type: gauge, hlep: H., value: 1}
       up_total: {type: counter, help: H., value: -3}
+      w: {type: gauge, help: H., value: 1}
+      w_total: {type: counter, help: H.}
   other:
     metrics:
       a: {type: gauge, help: H., value: 1}
@@ -36,10 +38,11 @@ config.yaml:7:59: b.max_series must be from 1 to 100000 (leave it out for 1000; 
 config.yaml:8:10: c has no help (say what it is in a sentence, as /metrics shows it: help: "Orders that were placed.")
 config.yaml:8:24: unknown key "hlep" (did you mean "help"?)
 config.yaml:9:50: up_total.value is always "-3", which is negative, and a counter only grows (write a number, or a template that makes one: "{{ .JSON.amount }}")
-config.yaml:12:10: "a" is on /metrics as metric "a_total" of action "shop" already (give it another name, or name that action in the rule instead)
-config.yaml:13:14: d_sum ends in _sum (leave the ending out: a histogram gets _bucket, _sum and _count by itself, and all of these mean something to Prometheus)
-config.yaml:14:16: a_total is on /metrics what "a" is, too (give one of them another name: x_total also is x, and a histogram x also x_bucket, x_sum and x_count)
-config.yaml:14:16: "a_total" is on /metrics as metric "a_total" of action "shop" already (give it another name, or name that action in the rule instead)`
+config.yaml:11:16: w_total is on /metrics what "w" is, too (give one of them another name: x_total also is x, and a histogram x also x_bucket, x_sum and x_count)
+config.yaml:14:10: "a" is on /metrics as metric "a_total" of action "shop" already (give it another name, or name that action in the rule instead)
+config.yaml:15:14: d_sum ends in _sum (leave the ending out: a histogram gets _bucket, _sum and _count by itself, and all of these mean something to Prometheus)
+config.yaml:16:16: a_total is on /metrics what "a" is, too (give one of them another name: x_total also is x, and a histogram x also x_bucket, x_sum and x_count)
+config.yaml:16:16: "a_total" is on /metrics as metric "a_total" of action "shop" already (give it another name, or name that action in the rule instead)`
 	_, err := load(t, Options{}, map[string]string{"config.yaml": yaml})
 	if diff := cmp.Diff(want, fmt.Sprint(err)); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)

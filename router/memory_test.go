@@ -1,8 +1,10 @@
 package router
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"maps"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -18,6 +20,7 @@ import (
 type counter struct {
 	*destination
 	memory action.Memory
+	early  int // calls that began before what the last one put was on disk
 }
 
 func newCounter() *counter {
@@ -31,6 +34,13 @@ func newCounter() *counter {
 }
 
 func (c *counter) Remember(m action.Memory) { c.memory = m }
+
+func (c *counter) Deliver(ctx context.Context, batch []action.Message) error {
+	if durable := maps.Collect(c.memory.Durable("n")); !bytes.Equal(durable["n"], c.memory.Get("n")) {
+		c.early++
+	}
+	return c.destination.Deliver(ctx, batch)
+}
 
 func number(b []byte) int64 {
 	n, _ := strconv.ParseInt(string(b), 10, 64)
@@ -86,6 +96,9 @@ func TestRememberer(t *testing.T) {
 		r.stop()
 		if counted, queued := asAfterCrash(t, r.dir); counted != all || queued != 0 {
 			t.Errorf("%d of %d counted, %d queued", counted, all, queued)
+		}
+		if first.early+second.early > 0 {
+			t.Errorf("%d and %d calls began too early", first.early, second.early)
 		}
 	})
 }

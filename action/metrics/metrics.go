@@ -48,7 +48,7 @@ func (a *Action) Batch() (usual, most int) { return 1000, 5000 }
 func (a *Action) Templates() map[string]*action.Template { return a.templates }
 
 // Remember implements action.Rememberer.
-func (a *Action) Remember(m action.Memory) { a.memory, a.loaded = m, false }
+func (a *Action) Remember(m action.Memory) { a.memory = m }
 
 // Deliver counts each message in all of the metrics, or in none if one of them cannot
 // have it: that is permanent. Nothing else fails once it has begun, so that what is put

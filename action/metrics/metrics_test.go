@@ -158,7 +158,7 @@ func shows(t *testing.T, a *metrics.Action, want string) {
 			got = append(got, fmt.Sprintf("withheld %s %d", name, n))
 		}
 	}
-	wanted := strings.Split(strings.ReplaceAll(strings.TrimSpace(want), "\t", ""), "\n")
+	wanted := strings.FieldsFunc(strings.ReplaceAll(strings.TrimSpace(want), "\t", ""), func(r rune) bool { return r == '\n' })
 	if !slices.Equal(got, wanted) {
 		t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(wanted, "\n"))
 	}
@@ -215,7 +215,7 @@ func TestAllOrNothing(t *testing.T) {
 	a := newAction(t, shop())
 	actiontest.Remember(a, nil)
 	huge := "1" + strings.Repeat("0", 308)
-	deliver(t, a, order(0, "DE", huge, huge, "1"))
+	deliver(t, a, order(0, "DE", huge, huge, huge), order(0, "DE", "0", "0", huge)) // a gauge is no sum
 	for _, tt := range []struct {
 		m    action.Message
 		want string
@@ -260,6 +260,22 @@ func TestAllOrNothing(t *testing.T) {
 	stock{of="cup"} 3`)
 }
 
+// TestNothingYet: what has no labels, or mere text for them, is there with 0, but for a
+// gauge, of which nobody knows what it is.
+func TestNothingYet(t *testing.T) {
+	long := strings.Repeat("x", 1100)
+	a := newAction(t, metrics.Config{
+		"lines_total": {Type: metrics.Counter, Help: "Lines.", Labels: map[string]string{"of": long}},
+		"stock":       {Type: metrics.Gauge, Help: "Left.", Value: "{{ .Fields.STOCK }}"},
+	})
+	shows(t, a, "") // before it has a memory
+	actiontest.Remember(a, nil)
+	lines := `lines_total{of="` + long[:1021] + `…"} `
+	shows(t, a, lines+"0")
+	deliver(t, a, order(1, "", "", "", "3"))
+	shows(t, a, lines+"1\nstock 3")
+}
+
 // TestStopped: a call that is too late counts nothing.
 func TestStopped(t *testing.T) {
 	a := newAction(t, shop())
@@ -279,7 +295,7 @@ func TestExemplars(t *testing.T) {
 	actiontest.Remember(a, nil)
 	deliver(t, a, order(1, "DE", "10.5", "0.25", "7"), order(2, "DE", "2", "0.125", "8"), order(3, "AT", "1", "99", "9"))
 	odd := order(4, "CH", "0", "0.75", "9")
-	odd.Record = journal.NewRecord(strings.Repeat("x", 200), time.Unix(1_800_000_000, 0), 0) // no room for such a cursor
+	odd.Record = journal.NewRecord(strings.Repeat("x", 123), time.Unix(1_800_000_000, 0), 0) // no room for such a cursor
 	deliver(t, a, odd)
 	text := exposition(t, a, expfmt.NewFormat(expfmt.TypeOpenMetrics))
 	const short = "s=739ad463348b4ceca5a9e69c95a3c93f;i=%d;t=4d4f6b1f5e5d5"
@@ -310,4 +326,20 @@ func TestNoExemplar(t *testing.T) {
 	odd.Record = journal.NewRecord(odd.Record.Cursor(), time.Date(20_000, 1, 1, 0, 0, 0, 0, time.UTC), 0)
 	deliver(t, a, odd)
 	shows(t, a, "lines_total 1")
+
+	sometime := time.Unix(1_800_000_000, 0)
+	for _, tt := range []struct {
+		r    journal.Record
+		want bool
+	}{
+		{journal.NewRecord(strings.Repeat("x", 122), sometime, 0), true},
+		{journal.NewRecord(strings.Repeat("x", 123), sometime, 0), false},
+		{journal.NewRecord("x\xff", sometime, 0), false},
+		{journal.Record{}, false},
+	} {
+		deliver(t, a, action.Message{Record: tt.r})
+		if e := families(t, a)[0].Metric[0].Counter.Exemplar; (e != nil) != tt.want {
+			t.Errorf("%q at %v: exemplar %v, want one: %v", tt.r.Cursor(), tt.r.Time(), e, tt.want)
+		}
+	}
 }

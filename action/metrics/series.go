@@ -60,11 +60,11 @@ type exemplar struct {
 	Micros int64   `json:"time,omitempty"` // of the entry, since 1970
 }
 
-// mark is the exemplar of a value that an entry has: none without a time, as Prometheus
-// would take it for one of now, nor with a cursor that is not journald's and has no room.
+// mark is the exemplar of a value that an entry has: none with a cursor that is not
+// journald's and has no room.
 func mark(r journal.Record, value float64) exemplar {
 	cursor := journal.ShortCursor(r.Cursor())
-	if r.Time().IsZero() || !utf8.ValidString(cursor) || utf8.RuneCountInString(cursorLabel+cursor) > prometheus.ExemplarMaxRunes {
+	if !utf8.ValidString(cursor) || utf8.RuneCountInString(cursorLabel+cursor) > prometheus.ExemplarMaxRunes {
 		return exemplar{}
 	}
 	return exemplar{cursor, value, r.Time().UnixMicro()}

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/journald-router/journald-router/action"
 	"github.com/journald-router/journald-router/action/actiontest"
 	"github.com/journald-router/journald-router/action/metrics"
 )
@@ -68,6 +69,39 @@ type reads struct {
 func (r *reads) Durable(prefix string) iter.Seq2[string, []byte] {
 	r.n++
 	return r.Memory.Durable(prefix)
+}
+
+// TestWrittenOnce: a call writes each series that it changes once, and no other.
+func TestWrittenOnce(t *testing.T) {
+	one := 1
+	a := newAction(t, metrics.Config{"orders_total": {Type: metrics.Counter, Help: "Orders.", Labels: map[string]string{"country": "{{ .Fields.COUNTRY }}"}, MaxSeries: &one}, "seconds": {Type: metrics.Gauge, Help: "Time.", Value: "{{ .Fields.SECONDS }}"}})
+	m := &writes{Memory: actiontest.Remember(a, nil)}
+	a.Remember(m)
+	for _, tt := range []struct {
+		countries string
+		want      int
+	}{{"AAA", 2}, {"AB", 3}, {"A", 2}, {"B", 2}} {
+		m.n = 0
+		var batch []action.Message
+		for n, country := range tt.countries {
+			batch = append(batch, order(n, string(country), "", "1", ""))
+		}
+		deliver(t, a, batch...)
+		if m.n != tt.want {
+			t.Errorf("%s: %d writes, want %d", tt.countries, m.n, tt.want)
+		}
+	}
+}
+
+// writes counts them.
+type writes struct {
+	*actiontest.Memory
+	n int
+}
+
+func (w *writes) Put(key string, value []byte) {
+	w.n++
+	w.Memory.Put(key, value)
 }
 
 // TestBeginsAnew: a metric whose type, label names or buckets are others has nothing of
