@@ -133,7 +133,7 @@ func TestBusyHistory(t *testing.T) {
 // TestWrongClock: the machine's clock is wrong by a year, and the times of a look-up are Slack's; nor
 // is anything forgotten.
 func TestWrongClock(t *testing.T) {
-	for _, wrong := range []time.Duration{-9000 * time.Hour, 9000 * time.Hour, 0} {
+	for _, wrong := range []time.Duration{-9000 * time.Hour, 9000 * time.Hour, time.Until(time.Unix(10, 0)), 0} {
 		for _, first := range []bool{false, true} { // the process has heard nothing of Slack yet
 			for _, dies := range []bool{false, true} {
 				r := newRig(t, slack.Config{Channel: slacktest.ChannelID("#growth"), Thread: "x"})

@@ -46,8 +46,9 @@ func (s sending) place() place {
 // errBlind, or one that passes.
 //
 // Slack may need a moment until a post is in the history. A look-up comes after the engine's
-// wait for the next try (retry.min, of 0.5 s and more by default), after the second that systemd waits before it starts
-// the program again, or after the 5 s that a stop leaves to a request.
+// wait for the next try (0.5 s and more, unless retry.min says less), after the second that
+// systemd waits before it starts the program again, or after the 5 s that a stop leaves to
+// a request.
 func (a *Action) lookUp(ctx context.Context, p place, each func(home string, m slack.Message)) error {
 	if a.isBlind(p.channel) {
 		return errBlind
@@ -122,8 +123,12 @@ func (a *Action) page(ctx context.Context, p place, cursor string, limit int) (m
 	return messages, next, asked(err)
 }
 
-// timestamp is a time as Slack numbers messages by it.
+// timestamp is a time as Slack numbers messages by it, which has none before 1970: a clock
+// that has lost its battery begins there.
 func timestamp(t time.Time) string {
+	if t.Unix() < 0 {
+		t = time.Unix(0, 0)
+	}
 	return fmt.Sprintf("%d.%06d", t.Unix(), t.Nanosecond()/1000)
 }
 
