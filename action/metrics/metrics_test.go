@@ -260,6 +260,24 @@ func TestAllOrNothing(t *testing.T) {
 	stock{of="cup"} 3`)
 }
 
+// TestUnits: milliseconds become seconds, and a gauge has the time of an entry.
+func TestUnits(t *testing.T) {
+	a := newAction(t, metrics.Config{
+		"took_seconds":           {Type: metrics.Histogram, Help: "Time.", Value: "{{ .Captures.ms }}e-3", Buckets: []float64{0.25}},
+		"last_timestamp_seconds": {Type: metrics.Gauge, Help: "When.", Value: "{{ .Time.Unix }}"},
+	})
+	actiontest.Remember(a, nil)
+	m := order(7, "", "", "", "")
+	m.Data = action.NewData("", "r", "", map[string]string{"ms": "250"}, m.Record)
+	deliver(t, a, m)
+	shows(t, a, `
+	last_timestamp_seconds 1.800000007e+09
+	took_seconds_bucket{le="0.25"} 1
+	took_seconds_bucket{le="+Inf"} 1
+	took_seconds_sum 0.25
+	took_seconds_count 1`)
+}
+
 // TestNothingYet: what has no labels, or mere text for them, is there with 0, but for a
 // gauge, of which nobody knows what it is.
 func TestNothingYet(t *testing.T) {

@@ -74,6 +74,41 @@ func TestMetrics(t *testing.T) {
 	}
 }
 
+// TestMetricsComeBack: an action that is of another kind for a while, and then not there at
+// all, goes on where it was, with what has waited for it.
+func TestMetricsComeBack(t *testing.T) {
+	j := journaltest.Start(t, journaltest.Options{})
+	const config = `
+http: 127.0.0.1:0
+actions:
+  numbers: {metrics: {lines_total: {type: counter, help: Lines.}}}
+rules:
+  - {name: lines, prefix: "LINE ", actions: [numbers]}
+`
+	p := newProgram(t, j, config)
+	p.startReady()
+	j.Print("LINE 1", "LINE 2")
+	p.shows("lines_total 2")
+	p.reload(strings.Replace(config, "{metrics: {lines_total: {type: counter, help: Lines.}}}", "{stdout: }", 1))
+	j.Print("LINE 3")
+	p.waitFor("the third line", func() bool { return p.metric(`deliveries_accepted_total{action="numbers"} 3`) })
+	if p.shown("lines_total 2") {
+		t.Error("there is a metric without its action")
+	}
+	p.reload(config)
+	p.shows("lines_total 2")
+	j.Print("LINE 4")
+	p.shows("lines_total 3")
+	p.reload(strings.NewReplacer("numbers: {metrics: {lines_total: {type: counter, help: Lines.}}}", "other: {stdout: }", "[numbers]", "[other]").Replace(config))
+	j.Print("LINE 5")
+	p.waitFor("the fifth line", func() bool { return p.metric(`deliveries_accepted_total{action="other"} 1`) })
+	p.reload(config)
+	p.shows("lines_total 3")
+	j.Print("LINE 6")
+	p.shows("lines_total 4")
+	p.stop()
+}
+
 // TestMetricsPage: the first example of docs/actions/metrics.md works as it stands, but for
 // the port, and shows what the page says.
 func TestMetricsPage(t *testing.T) {
