@@ -109,7 +109,8 @@ func scrapeOpenMetrics(t *testing.T, h http.Handler) string {
 	return w.Body.String()
 }
 
-// TestScrapeGoesOn: a metric that cannot be shown is left out, and the rest is there.
+// TestScrapeGoesOn: a metric that cannot be shown is left out and counted, and the rest is
+// there.
 func TestScrapeGoesOn(t *testing.T) {
 	wrong := prometheus.NewDesc("wrong", "Wrong.", nil, nil)
 	right := prometheus.MustNewConstMetric(prometheus.NewDesc("right", "Right.", nil, nil), prometheus.GaugeValue, 1)
@@ -120,5 +121,9 @@ func TestScrapeGoesOn(t *testing.T) {
 		if status != 200 || strings.Count(text, want) != 1 {
 			t.Errorf("%d, and %s", status, fmt.Sprintf("%q is there %d times", want, strings.Count(text, want)))
 		}
+	}
+	const left = "\npromhttp_metric_handler_errors_total{cause=\"gathering\"} "
+	if _, text := get(t, h, "/metrics"); !strings.Contains(text, left+"1\n") {
+		t.Errorf("that some are left out is not in\n%s", text)
 	}
 }

@@ -71,8 +71,10 @@ func Handler(source Source) http.Handler {
 	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{
 		MaxRequestsInFlight: 4,
 		EnableOpenMetrics:   true, // which alone has exemplars
-		// What is wrong with one metric is no reason to hide the others.
+		// What is wrong with one metric is no reason to hide the others; it is counted
+		// in promhttp_metric_handler_errors_total.
 		ErrorHandling: promhttp.ContinueOnError,
+		Registry:      registry,
 	}))
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
 		s := source.Snapshot()
