@@ -35,7 +35,7 @@ func TestWithheld(t *testing.T) {
 	// A template that has become mere text hides nothing of that.
 	fewer.Labels = map[string]string{"country": "all"}
 	a = newAction(t, metrics.Config{"orders_total": fewer})
-	m = actiontest.Remember(a, m.Crash())
+	actiontest.Remember(a, m.Crash())
 	deliver(t, a, order(10, "A", "", "", ""))
 	shows(t, a, `
 	orders_total{country="A"} 2
