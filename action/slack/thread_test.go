@@ -1,7 +1,12 @@
 package slack_test
 
 import (
+	"bytes"
 	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
 	"slices"
 	"strings"
 	"testing"
@@ -57,6 +62,34 @@ func TestUpdate(t *testing.T) {
 	after.Attachments[0]["blocks"] = blocks[:len(blocks)-1]
 	if diff := cmp.Diff(before, after, cmpopts.IgnoreFields(slacktest.Message{}, "Edited")); diff != "" || after.Edited != 1 {
 		t.Errorf("(-before +after):\n%s", diff)
+	}
+}
+
+// TestUpdateRequest looks at what goes over the wire: Slack is not to make links and mentions of names.
+func TestUpdateRequest(t *testing.T) {
+	fake := slacktest.New()
+	var update url.Values
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		if r.URL.Path == slacktest.APIPath+"chat.update" {
+			update, _ = url.ParseQuery(string(body))
+		}
+		r.Body = io.NopCloser(bytes.NewReader(body))
+		fake.ServeHTTP(w, r)
+	}))
+	defer server.Close()
+	a := newAction(t, slack.Config{Token: slacktest.Token, Channel: "#growth", Thread: byKey, Format: slack.Text, APIURL: server.URL + slacktest.APIPath})
+	for _, m := range []action.Message{one, two} {
+		if err := a.Deliver(t.Context(), []action.Message{m}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want := url.Values{
+		"token": {slacktest.Token}, "channel": {slacktest.ChannelID("#growth")}, "ts": {fake.Messages()[0].TS},
+		"text": {fake.Messages()[0].Text}, "parse": {"none"},
+	}
+	if diff := cmp.Diff(want, update); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
 	}
 }
 
@@ -182,6 +215,13 @@ func TestForgotten(t *testing.T) {
 	}
 	if keys := r.memory.Keys("sending/"); !slices.Equal(keys, []string{"sending/" + one.ID, "sending/young"}) {
 		t.Errorf("deliveries: %s", keys)
+	}
+	// While Slack has not told the time, nothing is forgotten: the clock may be wrong.
+	r.start(remembered)
+	slack.SetClock(r.action, func() time.Time { return time.Now().AddDate(9, 0, 0) })
+	r.slack.ScriptFor("chat.postMessage", slacktest.Drop())
+	if err := r.try(one); err == nil || len(r.memory.Keys("")) < len(remembered) {
+		t.Errorf("%v; left: %s", err, r.memory.Keys(""))
 	}
 	for i := range 1100 {
 		at(fmt.Sprint("thread/", i), time.Duration(i)*time.Second)
