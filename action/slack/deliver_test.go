@@ -169,7 +169,10 @@ func TestStep(t *testing.T) {
 				t.Run(fmt.Sprint(step.name, ": ", name, ", dies: ", dies), func(t *testing.T) {
 					t.Parallel()
 					c, says := step.config, trouble.says
-					c.Timeout = 200 * time.Millisecond
+					hangs := name == "no answer"
+					if hangs {
+						c.Timeout = 200 * time.Millisecond
+					}
 					r := newRig(t, c)
 					for _, m := range step.before {
 						r.deliver(m)
@@ -195,7 +198,8 @@ func TestStep(t *testing.T) {
 							t.Errorf("wait %v after %s", wait, name)
 						}
 					}
-					if errs := r.deliver(step.message); len(errs) > 0 {
+					// A slow machine may take longer than that, too.
+					if errs := r.deliver(step.message); len(errs) > 0 && !hangs {
 						t.Errorf("the second try: %q", errs)
 					}
 					r.has(step.want...)
