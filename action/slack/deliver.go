@@ -117,7 +117,10 @@ func (d *delivery) complete(ctx context.Context, batch []action.Message) error {
 // begin notes, durably, that something of the deliveries is about to be posted. All that becomes
 // known of them in this call need not be made durable at once: after a crash it is in doubt,
 // and looked up.
-func (d *delivery) begin(s sending, ids ...string) error {
+func (d *delivery) begin(ctx context.Context, s sending, ids ...string) error {
+	if d.clock.stepped() {
+		d.askTime(ctx)
+	}
 	var known bool
 	s.Begun, known = d.clock.now()
 	s.Over, s.Local, s.Doubt = s.Begun.Add(d.TimeLimit()+late), !known, true
@@ -129,6 +132,14 @@ func (d *delivery) begin(s sending, ids ...string) error {
 		return fmt.Errorf("note that it is about to be posted: %w", err)
 	}
 	return nil
+}
+
+// askTime asks Slack for anything: every reply tells the time. If none comes, the post that
+// is to follow will tell why.
+func (a *Action) askTime(ctx context.Context) {
+	ctx, cancel := a.request(ctx)
+	defer cancel()
+	a.api.AuthTestContext(ctx)
 }
 
 // post posts the messages as one.
@@ -146,7 +157,7 @@ func (d *delivery) post(ctx context.Context, batch []action.Message) error {
 		before[threadPrefix+d.key] = nil
 		d.setThread(d.key, thread{Root: content})
 	}
-	err := d.begin(sending{Channel: d.channel, Thread: d.key, Parent: t.TS, Home: t.Channel}, ids...)
+	err := d.begin(ctx, sending{Channel: d.channel, Thread: d.key, Parent: t.TS, Home: t.Channel}, ids...)
 	nothing := err != nil
 	var l landing
 	if err == nil {
@@ -224,7 +235,7 @@ func (d *delivery) rest(ctx context.Context, m action.Message) error {
 		if s.Rest > 0 {
 			return nil
 		}
-		err := d.step(&s, m.ID, func() error { return d.share(ctx, file, s.Home, thread) })
+		err := d.step(ctx, &s, m.ID, func() error { return d.share(ctx, file, s.Home, thread) })
 		if !action.IsPermanent(err) {
 			return err
 		}
@@ -239,7 +250,7 @@ func (d *delivery) rest(ctx context.Context, m action.Message) error {
 	for s.Rest < len(parts) {
 		ids := payload([]action.Message{m})
 		ids["part"] = s.Rest + 2
-		err := d.step(&s, m.ID, func() error {
+		err := d.step(ctx, &s, m.ID, func() error {
 			_, err := d.postMessage(ctx, s.Home, parts[s.Rest], thread, ids)
 			return err
 		})
@@ -251,9 +262,9 @@ func (d *delivery) rest(ctx context.Context, m action.Message) error {
 }
 
 // step does one more thing for a delivery, and remembers how that went.
-func (d *delivery) step(s *sending, id string, do func() error) error {
+func (d *delivery) step(ctx context.Context, s *sending, id string, do func() error) error {
 	if !d.begun[id] {
-		if err := d.begin(*s, id); err != nil {
+		if err := d.begin(ctx, *s, id); err != nil {
 			return err
 		}
 		*s, _ = d.sending(id)

@@ -112,18 +112,19 @@ func (a *Action) done(id string) {
 }
 
 // tidy forgets what is not used any more. It is called at the end of a delivery, when Slack has
-// told the time: a machine's clock that is wrong by years would forget all.
+// told the time: a machine's clock that is wrong by years would forget all. If Slack does not tell
+// it, nothing is too old.
 func (a *Action) tidy() {
 	now, known := a.clock.now()
 	if !known {
-		return
+		now = time.Time{}
 	}
 	a.mu.Lock()
 	var over []ended
 	for len(a.ended) > 0 && time.Since(a.ended[0].at) > settledBy {
 		over, a.ended = append(over, a.ended[0]), a.ended[1:]
 	}
-	due, more := time.Since(a.tidied) >= tidyEvery, a.more
+	due, more := known && time.Since(a.tidied) >= tidyEvery, a.more
 	if a.more = false; due {
 		a.tidied = time.Now()
 	}
@@ -144,7 +145,11 @@ func (a *Action) tidy() {
 func (a *Action) tidySendings(now time.Time) {
 	for _, key := range a.memory.Keys(sendingPrefix) {
 		var s sending
-		if !a.recall(key, &s) || now.Sub(s.Begun) > keptFor || s.Done && now.Sub(s.Begun) > tidyEvery {
+		if !a.recall(key, &s) {
+			a.memory.Put(key, nil)
+			continue
+		}
+		if age := now.Sub(a.clock.slacks(s.Begun, s.Local)); age > keptFor || s.Done && age > tidyEvery {
 			a.memory.Put(key, nil)
 		}
 	}

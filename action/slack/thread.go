@@ -90,6 +90,10 @@ func (a *Action) landed(key string, l landing) {
 			continue
 		}
 		s.TS, s.Home, s.Parent = l.ts, l.home, l.parent
+		if s.Local { // now Slack's time is known, whatever ours becomes
+			s.Begun, s.Local = timeOf(l.ts), false
+			s.Over = s.Begun.Add(a.TimeLimit() + late)
+		}
 		a.remember(sendingPrefix+id, s)
 	}
 }
