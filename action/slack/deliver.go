@@ -218,7 +218,7 @@ func (d *delivery) rest(ctx context.Context, m action.Message) error {
 	thread := cmp.Or(s.Parent, s.TS)
 	if s.Doubt && !d.begun[m.ID] {
 		p := s.place()
-		p.parent = thread
+		p.parent, p.rest = thread, m.ID
 		err := d.lookUp(ctx, p, func(_ string, in slack.Message) {
 			if ids, part := idsOf(in); part > 1 && slices.Contains(ids, m.ID) {
 				s.Rest = max(s.Rest, part-1)
@@ -228,6 +228,7 @@ func (d *delivery) rest(ctx context.Context, m action.Message) error {
 			}
 		})
 		if err != nil && !errors.Is(err, errBlind) {
+			d.remember(sendingPrefix+m.ID, s) // the next look-up goes on behind what was found
 			return err
 		}
 	}

@@ -1,6 +1,7 @@
 package slack
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -33,27 +34,35 @@ type place struct {
 	home    string // its id, if it is known
 	thread  string // the thread's key
 	parent  string // the message of the thread; empty for the channel itself
+	rest    string // the delivery whose further parts are looked for; empty for messages themselves
 	from    time.Time
 	until   time.Time
 	local   bool // by our clock
 }
 
 func (s sending) place() place {
-	return place{s.Channel, s.Home, s.Thread, s.Parent, s.Begun, s.Over, s.Local}
+	return place{channel: s.Channel, home: s.Home, thread: s.Thread, parent: s.Parent, from: s.Begun, until: s.Over, local: s.Local}
 }
 
 // lookUp calls each for the messages that were posted in the place, in any order. Its error is
-// errBlind, or one that passes.
+// errBlind, or one that passes: then the next look-up of that place goes on behind the pages
+// that this one has read. Some apps get a page of 15 messages a minute, and 429 for the second:
+// https://docs.slack.dev/apis/web-api/rate-limits
 //
 // Slack may need a moment until a post is in the history. A look-up comes after the engine's
 // wait for the next try (0.5 s and more, unless retry.min says less), after the second that
 // systemd waits before it starts the program again, or after the 5 s that a stop leaves to
 // a request.
 func (a *Action) lookUp(ctx context.Context, p place, each func(home string, m slack.Message)) error {
-	if a.isBlind(p.channel) {
+	if a.isBlind(p) {
 		return errBlind
 	}
 	err := a.read(ctx, p, each)
+	if p.home == "" && codeOf(err) == "channel_not_found" {
+		// The id that is remembered for its name is of a channel that is gone, or of another workspace.
+		a.forget(channelPrefix + p.channel)
+		err = a.read(ctx, p, each)
+	}
 	if p.parent != "" && codeOf(err) == "thread_not_found" {
 		// The thread was deleted. What is posted into one that is gone lands in the channel.
 		p.parent = ""
@@ -63,13 +72,14 @@ func (a *Action) lookUp(ctx context.Context, p place, each func(home string, m s
 		return nil
 	}
 	if action.IsPermanent(err) {
-		a.setBlind(p.channel)
+		a.setBlind(p)
 		return errBlind
 	}
 	return fmt.Errorf("look whether it is there already: %w", err)
 }
 
 func (a *Action) read(ctx context.Context, p place, each func(home string, m slack.Message)) (err error) {
+	whole := p
 	if p.home == "" {
 		if p.home, err = a.idOf(ctx, p.channel); err != nil {
 			return err
@@ -83,19 +93,45 @@ func (a *Action) read(ctx context.Context, p place, each func(home string, m sla
 		}
 		p.from, p.until = a.clock.slacks(p.from, true), a.clock.slacks(p.until, true)
 	}
-	for cursor := ""; ; {
+	for cursor := a.lookedUpTo(whole); ; {
 		messages, next, err := a.page(ctx, p, cursor, pageSize)
+		if codeOf(err) == "invalid_cursor" {
+			a.setLookedUpTo(whole, "")
+		}
 		if err != nil {
 			return err
 		}
 		for _, m := range messages {
 			each(p.home, m)
 		}
+		a.setLookedUpTo(whole, next)
 		if next == "" {
 			return nil
 		}
 		cursor = next
 	}
+}
+
+// lookedUpTo is the cursor behind which a look-up of a place goes on that did not come to
+// its end; empty for the beginning.
+func (a *Action) lookedUpTo(p place) (cursor string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.looked[p]
+}
+
+func (a *Action) setLookedUpTo(p place, cursor string) {
+	const most = 1000 // of deliveries that did not come again
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if cursor == "" {
+		delete(a.looked, p)
+		return
+	}
+	if a.looked == nil || len(a.looked) >= most {
+		a.looked = make(map[place]string)
+	}
+	a.looked[p] = cursor
 }
 
 // page reads some messages, and says where the next ones begin.
@@ -132,17 +168,17 @@ func timestamp(t time.Time) string {
 	return fmt.Sprintf("%d.%06d", t.Unix(), t.Nanosecond()/1000)
 }
 
-func (a *Action) isBlind(channel string) bool {
+func (a *Action) isBlind(p place) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	return time.Now().Before(a.blind[channel])
+	return time.Now().Before(a.blind[cmp.Or(p.home, p.channel)])
 }
 
-func (a *Action) setBlind(channel string) {
+func (a *Action) setBlind(p place) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.blind == nil {
 		a.blind = make(map[string]time.Time)
 	}
-	a.blind[channel] = time.Now().Add(blindFor)
+	a.blind[cmp.Or(p.home, p.channel)] = time.Now().Add(blindFor)
 }

@@ -27,7 +27,7 @@ func (d *delivery) resolve(ctx context.Context, batch []action.Message) error {
 	}
 	for p := range doubts {
 		// Of what is ours, the engine has waited before this try.
-		if wait := settling - now.Sub(d.clock.slacks(p.from, p.local)); !own[p] && wait > 0 && !d.isBlind(p.channel) {
+		if wait := settling - now.Sub(d.clock.slacks(p.from, p.local)); !own[p] && wait > 0 && !d.isBlind(p) {
 			return action.After(errors.New("another message of the thread is on its way"), wait)
 		}
 	}

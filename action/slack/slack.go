@@ -92,7 +92,8 @@ type Action struct {
 	tidied time.Time            // when what is not used any more was last forgotten
 	more   bool                 // a thread is remembered that was not then
 	ended  []ended              // deliveries that are to be forgotten soon, in this order
-	blind  map[string]time.Time // channels whose history cannot be read, and until when not to try
+	blind  map[string]time.Time // channels, by id or else by name, whose history cannot be read, and until when not to try
+	looked map[place]string     // look-ups that did not come to their end, and the cursor of the next page
 }
 
 var (
