@@ -89,6 +89,7 @@ lint:
 	$(GO) vet -tags=failpoints ./internal/failpoint
 	$(GO) vet -tags=torture ./test/torture ./spool
 	$(GO) tool staticcheck ./...
+	$(GO) tool staticcheck -tags=torture ./test/torture ./spool
 	shellcheck $$(git ls-files scripts .ci)
 
 # The program beside the C loop and others, in one run; see docs/PERFORMANCE.md.

@@ -4,10 +4,10 @@ package torture
 
 import (
 	"bytes"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -133,9 +133,6 @@ func (d *daemon) log() string {
 	return string(log)
 }
 
-// says counts what the log holds.
-func (d *daemon) says(text string) int { return strings.Count(d.log(), text) }
-
 // patience is how long a test waits for what must happen.
 const patience = time.Minute
 
@@ -148,5 +145,19 @@ func waitFor(t *testing.T, what string, done func() bool) {
 		if time.Now().After(deadline) {
 			t.Fatalf("waited in vain for %s", what)
 		}
+	}
+}
+
+// waitForNone waits until nothing is left, for as long as it takes: patience is for when it gets
+// no less. On a busy machine there is the more to do the longer the other waits were.
+func waitForNone(t *testing.T, what string, left func() int) {
+	t.Helper()
+	last := left()
+	for last > 0 {
+		before := last
+		waitFor(t, fmt.Sprintf("%s: %d are left", what, before), func() bool {
+			last = left()
+			return last != before
+		})
 	}
 }

@@ -165,15 +165,17 @@ func (r *rig) finish(phase string) {
 		r.Fatal(err)
 	}
 	lines := int(r.logged.Load())
-	waitFor(r.T, "the last line", func() bool {
+	waitForNone(r.T, "the last line", func() (left int) {
 		if err := r.readFile(); err != nil {
 			r.Fatal(err)
 		}
-		done := true
 		for _, l := range r.destinations.all() {
-			done = done && l.reached() == lines
+			left += lines - l.reached()
 		}
-		return done && r.queued("count") == 0
+		if left == 0 {
+			left = int(r.queued("count"))
+		}
+		return left
 	})
 	r.stop()
 	var sum counts
