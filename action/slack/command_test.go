@@ -3,7 +3,6 @@ package slack
 import (
 	"encoding/json"
 	"fmt"
-	"io"
 	"os/exec"
 	"strings"
 	"testing"
@@ -11,7 +10,7 @@ import (
 	"github.com/journald-router/journald-router/action"
 	"github.com/journald-router/journald-router/journal"
 	"github.com/journald-router/journald-router/journal/journaltest"
-	"github.com/journald-router/journald-router/journal/sdjournal"
+	"github.com/journald-router/journald-router/journal/journaltest/stored"
 )
 
 // TestCommand runs the command of each message in a shell, as somebody who has copied it: it
@@ -22,28 +21,8 @@ func TestCommand(t *testing.T) {
 	for i := range entries {
 		j.Print(fmt.Sprint("the same line, but for ", i))
 	}
-	j.Sync()
-	r, err := sdjournal.Open(sdjournal.Options{Namespace: j.Namespace(), Start: journal.Beginning})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer r.Close()
 	found := 0
-	for {
-		e, err := r.Next()
-		if err == io.EOF {
-			break
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-		if e == nil {
-			continue
-		}
-		record, err := e.Record()
-		if err != nil {
-			t.Fatal(err)
-		}
+	for _, record := range stored.In(t, j.Journald) {
 		message := first(record, journal.FieldMessage)
 		if !strings.HasPrefix(message, "the same line") {
 			continue
