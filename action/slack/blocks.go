@@ -104,13 +104,8 @@ func contextBlock(elements ...string) *slack.ContextBlock {
 func weight(at slack.Attachment) (n int) {
 	for _, block := range at.Blocks.BlockSet {
 		n += blockWeight
-		switch b := block.(type) {
-		case *slack.SectionBlock:
-			n += units(b.Text.Text)
-		case *slack.ContextBlock:
-			for _, element := range b.ContextElements.Elements {
-				n += units(element.(*slack.TextBlockObject).Text)
-			}
+		for _, text := range textsOf(block) {
+			n += units(text)
 		}
 	}
 	return n

@@ -151,17 +151,16 @@ func (d *delivery) post(ctx context.Context, batch []action.Message) error {
 		before[sendingPrefix+m.ID] = d.memory.Get(sendingPrefix + m.ID)
 	}
 	first, _, _ := d.compose(batch)
-	content := rootOf(first)
 	t := d.thread(d.key)
 	if d.key != "" && t.TS == "" {
 		before[threadPrefix+d.key] = nil
-		d.setThread(d.key, thread{Root: content})
+		d.setThread(d.key, thread{Root: rootOf(first)})
 	}
 	err := d.begin(ctx, sending{Channel: d.channel, Thread: d.key, Parent: t.TS, Home: t.Channel}, ids...)
 	nothing := err != nil
 	var l landing
 	if err == nil {
-		l, err = d.postMessage(ctx, cmp.Or(t.Channel, d.channel), first, t.TS, payload(batch))
+		l, err = d.postInSomeForm(ctx, cmp.Or(t.Channel, d.channel), first, t.TS, payload(batch))
 		nothing = err != nil && !mayBeDone(err)
 	}
 	if nothing {
@@ -177,12 +176,22 @@ func (d *delivery) post(ctx context.Context, batch []action.Message) error {
 		return err
 	}
 	d.learn(d.channel, l.home)
-	l.ids, l.root, l.last = ids, content, batch[len(batch)-1].Record.Time()
+	l.ids, l.last = ids, batch[len(batch)-1].Record.Time()
 	d.landed(d.key, l)
 	return nil
 }
 
-// postMessage posts into the thread of a message, if there is one, and tells where that has landed.
+// postInSomeForm posts into the thread of a message, if there is one, and tells where that has landed.
+func (a *Action) postInSomeForm(ctx context.Context, channel string, p post, parent string, payload map[string]any) (l landing, err error) {
+	p, err = p.inSomeForm(func(p post) error {
+		l, err = a.postMessage(ctx, channel, p, parent, payload)
+		return err
+	})
+	l.root = rootOf(p)
+	return l, err
+}
+
+// postMessage posts in the form that the post has.
 // https://docs.slack.dev/reference/methods/chat.postMessage
 func (a *Action) postMessage(ctx context.Context, channel string, p post, parent string, payload map[string]any) (landing, error) {
 	ctx, cancel := a.request(ctx)
@@ -252,7 +261,7 @@ func (d *delivery) rest(ctx context.Context, m action.Message) error {
 		ids := payload([]action.Message{m})
 		ids["part"] = s.Rest + 2
 		err := d.step(ctx, &s, m.ID, func() error {
-			_, err := d.postMessage(ctx, s.Home, parts[s.Rest], thread, ids)
+			_, err := d.postInSomeForm(ctx, s.Home, parts[s.Rest], thread, ids)
 			return err
 		})
 		if err != nil {

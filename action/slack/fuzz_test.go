@@ -118,6 +118,13 @@ func check(t *testing.T, a *Action, p post, template string) {
 	if len(m.Pages()) > 0 || len(m.Broken()) > 0 && !strings.Contains(asJSON(t, p), "slack://") {
 		t.Errorf("pages %q, broken %q: %s", m.Pages(), m.Broken(), asJSON(t, p))
 	}
+	if len(p.attachments) > 0 {
+		m := accepted(t, p.asText("invalid_blocks"))
+		if len(m.Pages()) > 0 {
+			t.Errorf("as mere text, pages %q: %s", m.Pages(), asJSON(t, p))
+		}
+		harmless(m.Text)
+	}
 	most := maxUpdate
 	if a.config.WebhookURL != "" {
 		most = maxText

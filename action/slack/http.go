@@ -112,7 +112,7 @@ func (a *Action) postWebhook(ctx context.Context, p post) error {
 	}
 	said := string(bytes.TrimSpace(reply))
 	if err := action.CheckStatus(resp, said); err != nil {
-		return withHint(err, said)
+		return failure{error: withHint(err, said), code: said}
 	}
 	if said != "ok" {
 		return errors.New("the reply is not Slack's: " + action.OneLine(said, 200) + " (does webhook_url lead to Slack?)")

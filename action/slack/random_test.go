@@ -26,6 +26,7 @@ func TestRandom(t *testing.T) {
 			w.batch, w.calls = 1+random.IntN(4)*random.IntN(4), 1
 			w.trouble = trouble{random.IntN(15), random.IntN(10), random.IntN(10), random.IntN(10), random.IntN(10)}
 			w.queue = randomMessages(random, 5+random.IntN(20))
+			w.sets = random.IntN(2) == 0
 			switch random.IntN(6) {
 			case 0:
 				w.slack.Scopes = "chat:write,files:write"
@@ -133,6 +134,9 @@ func checkOnce(t *testing.T, w *world) {
 	}
 	last := make(map[string]int)
 	for _, m := range messages {
+		if strings.Contains(m.Text, "Slack has not taken it in blocks") {
+			t.Errorf("not in blocks: %.300q", m.Text)
+		}
 		ids := m.IDs()
 		if len(ids) == 0 || m.Metadata["part"] != nil {
 			continue

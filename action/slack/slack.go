@@ -170,7 +170,8 @@ func (a *Action) Deliver(ctx context.Context, batch []action.Message) error {
 	first, _, _ := a.compose(batch)
 	ctx, cancel := a.request(ctx)
 	defer cancel()
-	return a.postError(a.to, a.postWebhook(ctx, first))
+	_, err := first.inSomeForm(func(p post) error { return a.postWebhook(ctx, p) })
+	return a.postError(a.to, err)
 }
 
 // postError says where a post failed, and no secret.

@@ -39,7 +39,9 @@ type world struct {
 	config  slack.Config
 	batch   int // most messages of a call
 	trouble trouble
-	calls   int // at once
+	calls   int           // at once
+	wrong   time.Duration // the machine's clock
+	sets    bool          // that clock is set now and then
 
 	mu      sync.Mutex
 	action  *slack.Action
@@ -65,10 +67,26 @@ func (w *world) start(memory map[string][]byte) {
 	if err != nil {
 		w.t.Fatal(err)
 	}
+	slack.SetClock(a, w.now)
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.action, w.memory, w.crashed = a, actiontest.Remember(a, memory), nil
 	w.memory.Hold()
+}
+
+// now is the time by the machine's clock.
+func (w *world) now() time.Time {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return time.Now().Add(w.wrong)
+}
+
+// setClock has the machine's clock be wrong by up to a thousand hours.
+func (w *world) setClock() {
+	wrong := time.Duration(w.roll(2001)-1000) * time.Hour
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.wrong = wrong
 }
 
 func (w *world) dead() bool {
@@ -147,6 +165,9 @@ func (w *world) run() {
 		case ok:
 			failed = 0
 			most = min(2*most, w.batch)
+			if w.sets && w.roll(4) == 0 {
+				w.setClock()
+			}
 		default:
 			failed++
 			most = 1
