@@ -280,9 +280,10 @@ func TestBatchByWrongClock(t *testing.T) {
 }
 
 // TestDoubtsByWrongClock: of several calls that a kill has cut off, the first that comes again does not have the
-// others forgotten as too old.
+// others, and the threads that they begin, forgotten as too old.
 func TestDoubtsByWrongClock(t *testing.T) {
-	r := newRig(t, slack.Config{Channel: slacktest.ChannelID("#growth")})
+	r := newRig(t, slack.Config{Channel: slacktest.ChannelID("#growth"), Thread: byKey})
+	two := logged(2, "b", "two")
 	epoch := func() time.Time { return time.Now().Add(time.Until(time.Unix(10, 0))) }
 	slack.SetClock(r.action, epoch)
 	r.slack.ScriptFor("chat.postMessage", slacktest.DropReply(), slacktest.DropReply())
@@ -295,7 +296,8 @@ func TestDoubtsByWrongClock(t *testing.T) {
 	slack.SetClock(r.action, epoch)
 	r.deliver(one)
 	r.deliver(two)
-	r.has("one", "two")
+	r.deliver(logged(3, "b", "three"))
+	r.has("one", "two ×2", "- three")
 }
 
 // TestWrongClock: the machine's clock is wrong by a year, and the times of a look-up are Slack's; nor

@@ -163,8 +163,12 @@ func (a *Action) tidyThreads(now time.Time) {
 	}
 	var all []used
 	for _, key := range a.memory.Keys(threadPrefix) {
-		var t struct{ Used time.Time } // without the first message
-		if !a.recall(key, &t) || now.Sub(t.Used) > keptFor {
+		var t struct { // without the first message
+			Used time.Time
+			TS   string
+		}
+		// When one was used that is still on its way, may be by a clock that was wrong.
+		if !a.recall(key, &t) || t.TS != "" && now.Sub(t.Used) > keptFor {
 			a.memory.Put(key, nil)
 			continue
 		}

@@ -165,7 +165,9 @@ func (w *world) run() {
 		case ok:
 			failed = 0
 			most = min(2*most, w.batch)
-			if w.sets && w.roll(4) == 0 {
+			// What a kill leaves of the first post, before Slack has told the time, is looked up by the
+			// machine's clock.
+			if w.sets && !w.dead() && w.roll(4) == 0 {
 				w.setClock()
 			}
 		default:
