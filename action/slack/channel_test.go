@@ -204,6 +204,23 @@ func TestCursorTooOld(t *testing.T) {
 	}
 }
 
+// TestLookUpAnew: where the post that a look-up was for is refused for now, the next look-up is whole again.
+func TestLookUpAnew(t *testing.T) {
+	r := newRig(t, slack.Config{Channel: slacktest.ChannelID("#growth")})
+	r.deliver(one)
+	r.slack.ScriptFor("chat.postMessage", slacktest.Drop(), slacktest.RateLimited(time.Second))
+	if err := r.try(two); err == nil {
+		t.Fatal("delivered, in spite of it")
+	}
+	for i := range 300 {
+		r.slack.Say("#growth", fmt.Sprint("somebody ", i), "")
+	}
+	r.deliver(two)
+	if n := r.slack.RequestsTo("conversations.history"); n != 4 {
+		t.Errorf("%d pages, want twice 2", n)
+	}
+}
+
 // TestOtherWorkspace: ids and threads that are remembered of a workspace are of no use in another, whose token
 // the action has now.
 func TestOtherWorkspace(t *testing.T) {

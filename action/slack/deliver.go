@@ -169,8 +169,12 @@ func (d *delivery) post(ctx context.Context, batch []action.Message) error {
 		}
 	}
 	if err != nil && nothing && t.TS != "" && over[codeOf(err)] {
+		was := d.memory.Get(threadPrefix + d.key)
 		d.forget(threadPrefix + d.key)
-		return d.post(ctx, batch)
+		if err = d.post(ctx, batch); err != nil && !mayBeDone(err) { // it is not the thread
+			d.memory.Put(threadPrefix+d.key, was)
+		}
+		return err
 	}
 	if err != nil {
 		return err

@@ -153,6 +153,30 @@ func TestRootDeleted(t *testing.T) {
 	}
 }
 
+// TestThreadGoesOn: a thread is not forgotten because nothing can be posted to its channel for a while.
+func TestThreadGoesOn(t *testing.T) {
+	for name, test := range map[string]struct{ begin, end func(s *slacktest.Slack) }{
+		"archived": {
+			func(s *slacktest.Slack) { s.Archive("#growth", true) },
+			func(s *slacktest.Slack) { s.Archive("#growth", false) },
+		},
+		"not a member": {
+			func(s *slacktest.Slack) { s.Private("#growth", true); s.Member("#growth", false) },
+			func(s *slacktest.Slack) { s.Member("#growth", true) },
+		},
+	} {
+		r := newRig(t, slack.Config{Thread: byKey})
+		r.deliver(one)
+		test.begin(r.slack.Slack)
+		if err := r.try(two); !action.IsPermanent(err) {
+			t.Errorf("%s: %v, want a permanent error", name, err)
+		}
+		test.end(r.slack.Slack)
+		r.deliver(two)
+		r.has("one ×2", "- two")
+	}
+}
+
 // TestCountRefused: a count that can never be shown is given up, without an error.
 func TestCountRefused(t *testing.T) {
 	for code, updates := range map[string]int{
