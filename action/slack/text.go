@@ -108,8 +108,14 @@ var indented = regexp.MustCompile(`\n[ \t]+\S`)
 // user has written a form of his own, or the text would end the block.
 func sectionText(m action.Message) string {
 	s := textOf(m)
-	if m.Custom || !indented.MatchString(s) || strings.Contains("`"+s+"`", "``") {
+	if m.Custom || !indented.MatchString(s) || strings.Contains(s, "``") {
 		return s
+	}
+	if strings.HasPrefix(s, "`") { // it would make the block's mark longer
+		s = " " + s
+	}
+	if strings.HasSuffix(s, "`") {
+		s += " "
 	}
 	return fenceMark + s + fenceMark
 }

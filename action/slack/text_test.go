@@ -70,7 +70,7 @@ func TestCodeBlock(t *testing.T) {
 		{"a blank line", "", "an order\n  \n", "an order\n  \n"},
 		{"the user's own form", "{{ .Text }}", trace, strings.Replace(escaped, "https://a.example", "<https://a.example>", 1)},
 		{"code blocks in it", "", "```a\n  b```", "```a\n  b```"},
-		{"a backtick at an end of it", "", "`a`\n  `b`", "`a`\n  `b`"},
+		{"a backtick at its ends", "", "`a`\n  `b`", "``` `a`\n  `b` ```"},
 		{"backticks in it", "", "a `b`\n  c `d` e", "```a `b`\n  c `d` e```"},
 	}
 	for _, tt := range tests {

@@ -203,8 +203,8 @@ func (p *process) hasAction(name string) bool {
 }
 
 func (p *process) notes(c *config.Config) {
-	if len(c.Notes) > 0 {
-		p.log.Warn("the configuration is valid, but something should be known of it: see journald-router check", "notes", len(c.Notes))
+	for _, note := range c.Notes {
+		p.log.Warn("the configuration is valid, but something should be known of it", "note", note.String())
 	}
 }
 
