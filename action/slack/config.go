@@ -63,12 +63,12 @@ func (c Config) check() error {
 	switch c.Format {
 	case "", Blocks, Text:
 	default:
-		refuse("format", "is neither blocks nor text", "leave it out for blocks: a coloured line, unit, host, time")
+		refuse("format", fmt.Sprintf("is %q, which is neither blocks nor text", c.Format), "leave it out for blocks: a coloured line, unit, host, time")
 	}
 	switch c.Long {
 	case "", InThread, InFile:
 	default:
-		refuse("long", "is neither thread nor file", "leave it out to have long texts go on in a thread")
+		refuse("long", fmt.Sprintf("is %q, which is neither thread nor file", c.Long), "leave it out to have long texts go on in a thread")
 	}
 	if c.Timeout < 0 {
 		refuse("timeout", "is negative", "write a time like 30s, or leave it out")

@@ -25,6 +25,9 @@ type sender struct {
 
 func (s sender) Do(req *http.Request) (*http.Response, error) {
 	resp, body, err := s.send(req)
+	if resp != nil && resp.StatusCode == http.StatusNotFound {
+		return nil, fmt.Errorf("%w (does api_url lead to Slack? its own ends in /api/)", err)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -43,7 +46,8 @@ func (s sender) Do(req *http.Request) (*http.Response, error) {
 	return resp, nil
 }
 
-// send sends a request. Its errors tell whether Slack may have carried it out.
+// send sends a request. Its errors tell whether Slack may have carried it out; where a status is
+// the error, the reply is there too.
 func (s sender) send(req *http.Request) (resp *http.Response, body []byte, err error) {
 	var connected atomic.Bool
 	ctx := httptrace.WithClientTrace(req.Context(), &httptrace.ClientTrace{
@@ -66,7 +70,7 @@ func (s sender) send(req *http.Request) (resp *http.Response, body []byte, err e
 		if resp.StatusCode < 500 && resp.StatusCode != http.StatusRequestTimeout {
 			err = nothingDone(err)
 		}
-		return nil, nil, err
+		return resp, nil, err
 	}
 	return resp, body, nil
 }

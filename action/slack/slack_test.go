@@ -127,7 +127,8 @@ func TestFaults(t *testing.T) {
 		{"lost before it arrived", both, slacktest.Drop(), temporary, "EOF"},
 		{"lost reply", both, slacktest.DropReply(), temporary, "EOF"},
 		{"redirect", both, slacktest.Redirect(302, "https://sso.example/login"), permanent, "redirects are not followed"},
-		{"wrong address", both, slacktest.Status(404, "404 page not found"), permanent, "answered 404 Not Found: 404 page not found"},
+		{"wrong address", hook, slacktest.Status(404, "404 page not found"), permanent, "answered 404 Not Found: 404 page not found"},
+		{"wrong api_url", bot, slacktest.Status(404, "404 page not found"), permanent, "answered 404 Not Found: 404 page not found (does api_url lead to Slack? its own ends in /api/)"},
 		{"a login page", both, slacktest.Status(200, "<html>Sign in to the hotel</html>"), temporary, "lead to Slack?"},
 		{"an empty reply", both, slacktest.Status(200, ""), temporary, "lead to Slack?"},
 
