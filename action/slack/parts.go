@@ -2,6 +2,7 @@ package slack
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -23,24 +24,26 @@ const blank = "\u200b"
 func split(s string, link func(url string) string, room, most int) (parts []part, left int) {
 	room -= units(blank)
 	var (
-		now        part
-		size       int      // units of now.text
+		now        part     // but for its text,
+		text       []byte   // which is this until it is whole
+		size       int      // units of text
 		block      bool     // in a code block
-		line, word position // behind the last line and word of now
+		line, word position // behind the last line and word of text
 	)
 	// end finishes the part that is under way, at a position in it.
 	end := func(at position) {
-		done, carry := now, part{text: now.text[at.bytes:], characters: now.characters - at.characters}
-		done.text, done.characters, done.closed = done.text[:at.bytes], at.characters, at.block
+		done, carry := now, part{characters: now.characters - at.characters}
+		done.text, done.characters, done.closed = string(text[:at.bytes]), at.characters, at.block
+		text = append(text[:0], text[at.bytes:]...)
 		if strings.TrimSpace(done.text) == "" {
 			done.text = blank + done.text
 		}
 		if done.closed {
 			done.text += fenceMark
-			carry.text, carry.reopened = fenceMark+carry.text, true
+			text, carry.reopened = slices.Insert(text, 0, []byte(fenceMark)...), true
 		}
 		parts = append(parts, done)
-		now, size, line, word = carry, units(carry.text), position{}, position{}
+		now, size, line, word = carry, units(string(text)), position{}, position{}
 	}
 	read := 0
 	for t := range tokens(s, link) {
@@ -53,7 +56,7 @@ func split(s string, link func(url string) string, room, most int) (parts []part
 			need += len(fenceMark) + 100 // no code block begins at the very end
 		}
 		for now.characters > 0 && size+need > room {
-			at := position{len(now.text), now.characters, size, block}
+			at := position{len(text), now.characters, size, block}
 			for _, better := range []position{word, line} {
 				if better.size >= room/2 {
 					at = better
@@ -66,10 +69,10 @@ func split(s string, link func(url string) string, room, most int) (parts []part
 		if t.kind == fence {
 			block = !block
 		}
-		now.text += t.text
+		text = append(text, t.text...)
 		now.characters += characters(t.source)
 		size += units(t.text)
-		here := position{len(now.text), now.characters, size, block}
+		here := position{len(text), now.characters, size, block}
 		switch t.kind {
 		case newline:
 			line = here
@@ -78,7 +81,7 @@ func split(s string, link func(url string) string, room, most int) (parts []part
 		}
 	}
 	if now.characters > 0 {
-		end(position{bytes: len(now.text), characters: now.characters})
+		end(position{bytes: len(text), characters: now.characters})
 	}
 	return parts, 0
 }
