@@ -57,7 +57,7 @@ func (m *Memory) Keys(prefix string) []string {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	found := make(map[string]bool)
-	for key := range m.Durable(prefix) {
+	for key := range m.queue.kept.beginning(prefix) {
 		found[key] = true
 	}
 	for key, r := range m.put {

@@ -73,11 +73,12 @@ func (c Config) compile() ([]*metric, map[string]*action.Template, error) {
 	for _, name := range slices.Sorted(maps.Keys(c)) {
 		d := definition{Metric: c[name], name: name, templates: templates}
 		m := d.compile()
-		if other := firstOwner(owners, c.Taken(name)); other != "" {
+		names := c.Taken(name)
+		if other := firstOwner(owners, names); other != "" {
 			d.refuse("", fmt.Sprintf("is on /metrics what %s is, too", strict.Quote(other)),
 				"give one of them another name: x_total also is x, and a histogram x also x_bucket, x_sum and x_count")
 		}
-		for _, taken := range c.Taken(name) {
+		for _, taken := range names {
 			owners[taken] = name
 		}
 		errs = append(errs, d.errs...)
